@@ -1,0 +1,315 @@
+"""The rules that a sound site keeps, beyond the types of its fields.
+
+Each rule is a generator of (path, fault and remedy); `check` runs them all.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
+
+from inventory.document import Document, Path_
+from inventory.errors import SiteError
+from inventory.model import Placement, Site
+from inventory.services import GATEWAY_ENGINES, KINDS
+from inventory.units import format_size
+
+Finding = tuple[Path_, str]
+Rule = Callable[[Site], Iterator[Finding]]
+
+
+def check(site: Site, source: Document) -> list[SiteError]:
+    """Everything that is wrong with a site whose fields are of the right types."""
+    return [source.error(path, what) for path, what in _unknown_kinds(site)] or [
+        source.error(path, what) for rule in RULES for path, what in rule(site)
+    ]
+
+
+def _service_path(placement: Placement) -> Path_:
+    return ("hosts", placement.host_name, "services", placement.name)
+
+
+def _unknown_kinds(site: Site) -> Iterator[Finding]:
+    """The other rules need the catalogue, so this one comes first and alone."""
+    for placement in site.placements():
+        if placement.kind_name not in KINDS:
+            yield (
+                _service_path(placement),
+                f"unknown service; known are {', '.join(sorted(KINDS))} "
+                "(or give its `kind`)",
+            )
+
+
+def _addresses(site: Site) -> Iterator[Finding]:
+    """Every address within the network, used once."""
+    reserved = {site.network.router: "the router"}
+    if site.sandbox is not None:
+        reserved[site.sandbox.operator] = "the sandbox's operator"
+    if site.registry is not None:
+        reserved[site.registry.address] = "the registry"
+    if site.network.router not in site.network.cidr:
+        yield (
+            ("network", "router"),
+            f"is outside the network ({site.network.router} not in {site.network.cidr}); "
+            "give an address within it",
+        )
+    seen = dict(reserved)
+    for name, host in site.hosts.items():
+        path: Path_ = ("hosts", name, "address")
+        if host.address not in site.network.cidr:
+            yield (
+                path,
+                f"is outside the network ({host.address} not in {site.network.cidr}); "
+                "give an address within it",
+            )
+        elif host.address in (site.network.cidr.network_address, site.network.cidr.broadcast_address):
+            yield path, f"is the network's own ({host.address}); give a host's address"
+        if host.address in seen:
+            yield (
+                path,
+                f"{host.address} is used by both {seen[host.address]} and {name}; "
+                "give each an address of its own",
+            )
+        seen.setdefault(host.address, name)
+
+
+def _ports(site: Site) -> Iterator[Finding]:
+    """No two services of a host publish one port; ssh keeps its own."""
+    for host_name in site.hosts:
+        users: dict[int, str] = {22: "ssh"}
+        for placement in site.on_host(host_name):
+            if placement.service.port is not None and not placement.kind.ports:
+                yield (
+                    (*_service_path(placement), "port"),
+                    f"{placement.kind_name} listens on no port "
+                    f"({placement.service.port}); remove it",
+                )
+            if not placement.published:
+                continue
+            for port in placement.ports.values():
+                if port in users:
+                    yield (
+                        _service_path(placement),
+                        f"port {port} is used by both {users[port]} and {placement.name}; "
+                        "give one of them another `port`",
+                    )
+                users.setdefault(port, placement.name)
+
+
+def _amounts(parts: Iterable[tuple[str, int]]) -> str:
+    """`comfyui 4 GiB, ollama 3 GiB`, largest first."""
+    ordered = sorted(parts, key=lambda part: -part[1])
+    return ", ".join(f"{name} {format_size(size)}" for name, size in ordered if size)
+
+
+def _memory(site: Site) -> Iterator[Finding]:
+    """Services fit into their board's memory; a shared GPU takes from the same memory."""
+    for host_name, host in site.hosts.items():
+        board, placements = host.hardware, site.on_host(host_name)
+        shared = board.gpu is not None and board.gpu.memory_bytes is None
+        needs = [
+            (p.name, p.memory_bytes + (p.gpu_memory_bytes if shared else 0)) for p in placements
+        ]
+        needed = sum(size for _, size in needs)
+        if needed > board.budget_bytes:
+            yield (
+                ("hosts", host_name, "services"),
+                f"memory {format_size(needed)} of {format_size(board.budget_bytes)} "
+                f"({_amounts(needs)}); move or shrink a service",
+            )
+        gpu_needs = [(p.name, p.gpu_memory_bytes) for p in placements]
+        gpu_needed = sum(size for _, size in gpu_needs)
+        if board.gpu is None:
+            if gpu_needed:
+                yield (
+                    ("hosts", host_name, "services"),
+                    f"GPU memory {format_size(gpu_needed)} on a board without a GPU "
+                    f"({_amounts(gpu_needs)}); move the service to a board with one",
+                )
+        elif board.gpu.memory_bytes is not None and gpu_needed > board.gpu.memory_bytes:
+            yield (
+                ("hosts", host_name, "services"),
+                f"GPU memory {format_size(gpu_needed)} of {format_size(board.gpu.memory_bytes)} "
+                f"({_amounts(gpu_needs)}); move or shrink a service",
+            )
+
+
+def _fits_board(site: Site) -> Iterator[Finding]:
+    """Architecture, page size, operating system."""
+    for name, host in site.hosts.items():
+        if host.os not in host.hardware.os_releases:
+            yield (
+                ("hosts", name, "os"),
+                f"{host.hardware.title} does not run it ({host.os}); "
+                f"use {' or '.join(host.hardware.os_releases)}",
+            )
+    for placement in site.placements():
+        path, kind, board = _service_path(placement), placement.kind, placement.host.hardware
+        if board.architecture not in kind.architectures:
+            yield (
+                path,
+                f"{placement.kind_name}'s image is for {', '.join(kind.architectures)} only "
+                f"({board.title} is {board.architecture}); place it on another board",
+            )
+        if board.page_size_bytes not in kind.page_sizes_bytes:
+            yield (
+                path,
+                f"{placement.kind_name} does not run on {format_size(board.page_size_bytes)} pages "
+                f"({board.title}); place it on another board",
+            )
+        l4t = placement.host.os_release.l4t
+        if kind.l4t_minimum is not None and (l4t is None or l4t < kind.l4t_minimum):
+            found = "no L4T" if l4t is None else f"R{l4t}"
+            yield (
+                path,
+                f"{placement.kind_name} needs L4T R{kind.l4t_minimum} or newer "
+                f"({placement.host.os_release.title} has {found}); place it on a newer board",
+            )
+
+
+def _models(site: Site) -> Iterator[Finding]:
+    """A model fits into the memory of the service that holds it, and its disk."""
+    for placement in site.placements():
+        path = (*_service_path(placement), "models")
+        if placement.service.models and not placement.kind.holds_models:
+            yield path, f"{placement.kind_name} holds no models; remove them"
+            continue
+        room = placement.memory_bytes + placement.gpu_memory_bytes
+        for name, model in placement.models.items():
+            if model.memory_bytes > room:
+                yield (
+                    path,
+                    f"{name} needs {format_size(model.memory_bytes)} of {format_size(room)}; "
+                    "give the service more memory or hold a smaller model",
+                )
+        on_disk = sum(model.size_bytes for model in placement.models.values())
+        if on_disk > placement.host.storage:
+            yield (
+                path,
+                f"models take {format_size(on_disk)} of {format_size(placement.host.storage)} "
+                "storage; hold fewer",
+            )
+
+
+def _clients(site: Site) -> Iterator[Finding]:
+    """Only known hosts connect, and only the gateway is exposed."""
+    for placement in site.placements():
+        path = _service_path(placement)
+        for client in placement.service.clients:
+            if client not in site.hosts:
+                yield (
+                    (*path, "clients"),
+                    f"no such host ({client}); known are {', '.join(site.hosts)}",
+                )
+        if placement.service.exposed and placement.host.tier != "gateway":
+            yield (
+                (*path, "exposed"),
+                f"only the gateway may be exposed ({placement.host_name} is of tier "
+                f"{placement.host.tier}); remove it and list its `clients`",
+            )
+
+
+def _gateway(site: Site) -> Iterator[Finding]:
+    """One gateway, and on it nginx before one engine."""
+    gateways = [name for name, host in site.hosts.items() if host.tier == "gateway"]
+    if len(gateways) != 1:
+        found = ", ".join(gateways) or "none"
+        yield ("hosts",), f"a site has one host of tier gateway ({found}); name exactly one"
+        return
+    kinds = Counter(p.kind_name for p in site.on_host(gateways[0]))
+    path: Path_ = ("hosts", gateways[0], "services")
+    if site.routes and kinds["nginx"] != 1:
+        yield path, f"routes need one nginx on the gateway ({kinds['nginx']}); place one"
+    engines = [kind for kind in GATEWAY_ENGINES if kinds[kind]]
+    if site.routes and len(engines) != 1:
+        found = ", ".join(engines) or "none"
+        yield path, f"routes need one engine of {', '.join(GATEWAY_ENGINES)} ({found}); place one"
+
+
+def _routes(site: Site) -> Iterator[Finding]:
+    """Routes reach services that exist and hold the route's model; their weights add to 100."""
+    paths: defaultdict[str, list[str]] = defaultdict(list)
+    references = {p.reference: p for p in site.placements()}
+    for name, route in site.routes.items():
+        base: Path_ = ("routes", name)
+        paths[route.path].append(name)
+        if len(paths[route.path]) > 1:
+            yield (
+                (*base, "path"),
+                f"{route.path} is used by both {paths[route.path][0]} and {name}; "
+                "give each a path of its own",
+            )
+        total = sum(upstream.weight for upstream in route.upstreams)
+        if total != 100:  # noqa: PLR2004 - weights are percentages
+            yield (*base, "upstreams"), f"weights add to {total}; make them add to 100"
+        for index, upstream in enumerate(route.upstreams):
+            at = (*base, "upstreams", index)
+            placement = references.get(upstream.service)
+            if placement is None:
+                yield at, f"no host runs it ({upstream.service}); place it, or name another"
+            elif not placement.kind.ports:
+                yield at, f"it listens on no port ({upstream.service}); name another service"
+            elif route.model is not None and route.model not in placement.service.models:
+                yield (
+                    at,
+                    f"{upstream.service} does not hold the route's model ({route.model}); "
+                    "add it to its `models`",
+                )
+        if route.health.timeout >= route.health.interval:
+            yield (
+                (*base, "health", "timeout"),
+                f"must be shorter than the interval ({route.health.timeout.total_seconds():g}s of "
+                f"{route.health.interval.total_seconds():g}s); shorten it",
+            )
+        yield from _range((*base, "service_level", "requests_per_minute"), route.service_level.requests_per_minute)
+    yield from _range(("sessions",), site.sessions)
+
+
+def _range(path: Path_, value: object) -> Iterator[Finding]:
+    low, high = getattr(value, "low"), getattr(value, "high")  # noqa: B009
+    if low > high:
+        yield path, f"low is above high ({low:g} > {high:g}); exchange them"
+
+
+def _registry(site: Site) -> Iterator[Finding]:
+    """A registry that replaces images serves kinds of the catalogue."""
+    for kind in site.registry.images if site.registry else ():
+        if kind not in KINDS:
+            yield (
+                ("registry", "images", kind),
+                f"unknown service; known are {', '.join(sorted(KINDS))}",
+            )
+
+
+def _sandbox(site: Site) -> Iterator[Finding]:
+    """A sandbox's own addresses lie in its network."""
+    if site.sandbox is None:
+        return
+    if site.registry is None:
+        yield ("sandbox",), "a sandbox needs a registry; add `registry:`"
+    elif site.registry.address not in site.network.cidr:
+        yield (
+            ("registry", "address"),
+            f"is outside the network ({site.registry.address} not in {site.network.cidr}); "
+            "give an address within it",
+        )
+    if site.sandbox.operator not in site.network.cidr:
+        yield (
+            ("sandbox", "operator"),
+            f"is outside the network ({site.sandbox.operator} not in {site.network.cidr}); "
+            "give an address within it",
+        )
+
+
+RULES: tuple[Rule, ...] = (
+    _addresses,
+    _ports,
+    _memory,
+    _fits_board,
+    _models,
+    _clients,
+    _gateway,
+    _routes,
+    _registry,
+    _sandbox,
+)

@@ -1,0 +1,144 @@
+"""The boards and operating systems that Hearth knows.
+
+Sources: the makers' data sheets for cores, memory and CUDA cores; the page size is that of
+the kernel which the vendor's image of today boots (Raspberry Pi OS boots a 16 KiB kernel on
+the Pi 5); `reserved_bytes` is what system, Docker engine and page cache need before any
+service runs, our own estimate, generous on purpose.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from inventory.units import GIB, KIB, MIB
+
+Architecture = Literal["amd64", "arm64"]
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """A board's GPU.
+
+    Attributes:
+        cuda_cores: how many.
+        memory_bytes: memory of its own; None where it shares the board's memory.
+    """
+
+    cuda_cores: int
+    memory_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """A kind of machine.
+
+    Attributes:
+        title: the name that its maker gives it.
+        cpu_cores: physical cores.
+        memory_bytes: all memory, the GPU's share included where it is shared.
+        reserved_bytes: memory that no service may be promised.
+        page_size_bytes: of the kernel that the vendor's image boots.
+        os_releases: keys of OS_RELEASES that the vendor supports on it.
+    """
+
+    title: str
+    architecture: Architecture
+    cpu_cores: int
+    memory_bytes: int
+    reserved_bytes: int
+    page_size_bytes: int
+    os_releases: tuple[str, ...]
+    gpu: Gpu | None = None
+
+    @property
+    def budget_bytes(self) -> int:
+        """Memory that services may be promised."""
+        return self.memory_bytes - self.reserved_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class OsRelease:
+    """An operating system release.
+
+    Attributes:
+        title: as its maker writes it.
+        glibc: the C library's version; programs built for a newer one do not start.
+        l4t: the major release of NVIDIA's Linux for Tegra, None elsewhere.
+    """
+
+    title: str
+    glibc: str
+    l4t: int | None = None
+
+
+OS_RELEASES: dict[str, OsRelease] = {
+    "debian-12": OsRelease("Debian 12", glibc="2.36"),
+    "debian-13": OsRelease("Debian 13", glibc="2.41"),
+    "ubuntu-18.04": OsRelease("Ubuntu 18.04 (JetPack 4)", glibc="2.27", l4t=32),
+    "ubuntu-20.04": OsRelease("Ubuntu 20.04 (JetPack 5)", glibc="2.31", l4t=35),
+    "ubuntu-22.04": OsRelease("Ubuntu 22.04 (JetPack 6)", glibc="2.35", l4t=36),
+}
+
+_PI_OS = ("debian-12", "debian-13")
+_ORIN_OS = ("ubuntu-20.04", "ubuntu-22.04")
+
+BOARDS: dict[str, Board] = {
+    "raspberry-pi-5-8gb": Board(
+        title="Raspberry Pi 5 (8 GB)",
+        architecture="arm64",
+        cpu_cores=4,
+        memory_bytes=8 * GIB,
+        reserved_bytes=768 * MIB,
+        page_size_bytes=16 * KIB,
+        os_releases=_PI_OS,
+    ),
+    "raspberry-pi-4-2gb": Board(
+        title="Raspberry Pi 4 (2 GB)",
+        architecture="arm64",
+        cpu_cores=4,
+        memory_bytes=2 * GIB,
+        reserved_bytes=384 * MIB,
+        page_size_bytes=4 * KIB,
+        os_releases=_PI_OS,
+    ),
+    "raspberry-pi-3-1gb": Board(
+        title="Raspberry Pi 3 (1 GB)",
+        architecture="arm64",
+        cpu_cores=4,
+        memory_bytes=1 * GIB,
+        reserved_bytes=320 * MIB,
+        page_size_bytes=4 * KIB,
+        os_releases=_PI_OS,
+    ),
+    "jetson-orin-agx-64gb": Board(
+        title="NVIDIA Jetson Orin AGX (64 GB)",
+        architecture="arm64",
+        cpu_cores=12,
+        memory_bytes=64 * GIB,
+        reserved_bytes=3 * GIB,
+        page_size_bytes=4 * KIB,
+        os_releases=_ORIN_OS,
+        gpu=Gpu(cuda_cores=2048),
+    ),
+    "jetson-orin-nano-8gb": Board(
+        title="NVIDIA Jetson Orin Nano (8 GB)",
+        architecture="arm64",
+        cpu_cores=6,
+        memory_bytes=8 * GIB,
+        reserved_bytes=1 * GIB,
+        page_size_bytes=4 * KIB,
+        os_releases=_ORIN_OS,
+        gpu=Gpu(cuda_cores=1024),
+    ),
+    "jetson-nano-2gb": Board(
+        title="NVIDIA Jetson Nano (2 GB)",
+        architecture="arm64",
+        cpu_cores=4,
+        memory_bytes=2 * GIB,
+        reserved_bytes=512 * MIB,
+        page_size_bytes=4 * KIB,
+        os_releases=("ubuntu-18.04",),
+        gpu=Gpu(cuda_cores=128),
+    ),
+}

