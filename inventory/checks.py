@@ -1,6 +1,7 @@
 """The rules that a sound site keeps, beyond the types of its fields.
 
-Each rule is a generator of (path, fault and remedy); `check` runs them all.
+Each rule is a generator of (path, fault and remedy). The rules of STRUCTURE see that names
+lead somewhere; the others rely on that.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from inventory.document import Document, Path_
 from inventory.errors import SiteError
-from inventory.model import Placement, Site
+from inventory.model import Placement, Range, Site, did_you_mean
 from inventory.services import GATEWAY_ENGINES, KINDS
 from inventory.units import format_size
 
@@ -20,23 +21,23 @@ Rule = Callable[[Site], Iterator[Finding]]
 
 def check(site: Site, source: Document) -> list[SiteError]:
     """Everything that is wrong with a site whose fields are of the right types."""
-    return [source.error(path, what) for path, what in _unknown_kinds(site)] or [
-        source.error(path, what) for rule in RULES for path, what in rule(site)
-    ]
+    for rules in (STRUCTURE, RULES):
+        if errors := [source.error(path, what) for rule in rules for path, what in rule(site)]:
+            return errors
+    return []
 
 
 def _service_path(placement: Placement) -> Path_:
     return ("hosts", placement.host_name, "services", placement.name)
 
 
-def _unknown_kinds(site: Site) -> Iterator[Finding]:
-    """The other rules need the catalogue, so this one comes first and alone."""
+def _kinds(site: Site) -> Iterator[Finding]:
+    """Every service is of a kind that the catalogue knows."""
     for placement in site.placements():
         if placement.kind_name not in KINDS:
             yield (
                 _service_path(placement),
-                f"unknown service; known are {', '.join(sorted(KINDS))} "
-                "(or give its `kind`)",
+                f"unknown service; known are {', '.join(sorted(KINDS))} (or give its `kind`)",
             )
 
 
@@ -62,7 +63,10 @@ def _addresses(site: Site) -> Iterator[Finding]:
                 f"is outside the network ({host.address} not in {site.network.cidr}); "
                 "give an address within it",
             )
-        elif host.address in (site.network.cidr.network_address, site.network.cidr.broadcast_address):
+        elif host.address in (
+            site.network.cidr.network_address,
+            site.network.cidr.broadcast_address,
+        ):
             yield path, f"is the network's own ({host.address}); give a host's address"
         if host.address in seen:
             yield (
@@ -185,39 +189,46 @@ def _models(site: Site) -> Iterator[Finding]:
         on_disk = sum(model.size_bytes for model in placement.models.values())
         if on_disk > placement.host.storage:
             yield (
-                path,
-                f"models take {format_size(on_disk)} of {format_size(placement.host.storage)} "
+                ("hosts", placement.host_name, "storage"),
+                f"{placement.name}'s models take {format_size(on_disk)} of {format_size(placement.host.storage)} "
                 "storage; hold fewer",
             )
 
 
 def _clients(site: Site) -> Iterator[Finding]:
-    """Only known hosts connect, and only the gateway is exposed."""
+    """Clients are hosts of the site."""
     for placement in site.placements():
-        path = _service_path(placement)
         for client in placement.service.clients:
             if client not in site.hosts:
                 yield (
-                    (*path, "clients"),
-                    f"no such host ({client}); known are {', '.join(site.hosts)}",
+                    (*_service_path(placement), "clients"),
+                    f"no such host ({client}); {did_you_mean(client, site.hosts)}",
                 )
+
+
+def _one_gateway(site: Site) -> Iterator[Finding]:
+    """One host is the gateway."""
+    gateways = [name for name, host in site.hosts.items() if host.tier == "gateway"]
+    if len(gateways) != 1:
+        found = ", ".join(gateways) or "none"
+        yield ("hosts",), f"a site has one host of tier gateway ({found}); name exactly one"
+
+
+def _exposure(site: Site) -> Iterator[Finding]:
+    """Only the gateway is exposed."""
+    for placement in site.placements():
         if placement.service.exposed and placement.host.tier != "gateway":
             yield (
-                (*path, "exposed"),
+                (*_service_path(placement), "exposed"),
                 f"only the gateway may be exposed ({placement.host_name} is of tier "
                 f"{placement.host.tier}); remove it and list its `clients`",
             )
 
 
 def _gateway(site: Site) -> Iterator[Finding]:
-    """One gateway, and on it nginx before one engine."""
-    gateways = [name for name, host in site.hosts.items() if host.tier == "gateway"]
-    if len(gateways) != 1:
-        found = ", ".join(gateways) or "none"
-        yield ("hosts",), f"a site has one host of tier gateway ({found}); name exactly one"
-        return
-    kinds = Counter(p.kind_name for p in site.on_host(gateways[0]))
-    path: Path_ = ("hosts", gateways[0], "services")
+    """On the gateway: nginx before one engine."""
+    kinds = Counter(p.kind_name for p in site.on_host(site.gateway))
+    path: Path_ = ("hosts", site.gateway, "services")
     if site.routes and kinds["nginx"] != 1:
         yield path, f"routes need one nginx on the gateway ({kinds['nginx']}); place one"
     engines = [kind for kind in GATEWAY_ENGINES if kinds[kind]]
@@ -261,7 +272,9 @@ def _routes(site: Site) -> Iterator[Finding]:
                 f"must be shorter than the interval ({route.health.timeout.total_seconds():g}s of "
                 f"{route.health.interval.total_seconds():g}s); shorten it",
             )
-        yield from _range((*base, "service_level", "requests_per_minute"), route.service_level.requests_per_minute)
+        yield from _range(
+            (*base, "service_level", "requests_per_minute"), route.service_level.requests_per_minute
+        )
     yield from _range(("sessions",), site.sessions)
 
 
@@ -277,7 +290,7 @@ def _registry(site: Site) -> Iterator[Finding]:
         if kind not in KINDS:
             yield (
                 ("registry", "images", kind),
-                f"unknown service; known are {', '.join(sorted(KINDS))}",
+                f"unknown service {kind}; {did_you_mean(kind, KINDS)}",
             )
 
 
@@ -301,13 +314,14 @@ def _sandbox(site: Site) -> Iterator[Finding]:
         )
 
 
+STRUCTURE: tuple[Rule, ...] = (_kinds, _clients, _one_gateway)
 RULES: tuple[Rule, ...] = (
     _addresses,
     _ports,
     _memory,
     _fits_board,
     _models,
-    _clients,
+    _exposure,
     _gateway,
     _routes,
     _registry,

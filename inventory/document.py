@@ -118,7 +118,11 @@ def overlay(base: Document, patch: Document) -> Document:
 
 
 def _merge(
-    base: Any, patch: Any, path: Path_, positions: dict[Path_, Position], news: dict[Path_, Position]
+    base: Any,
+    patch: Any,
+    path: Path_,
+    positions: dict[Path_, Position],
+    news: dict[Path_, Position],
 ) -> Any:
     if not isinstance(patch, dict):
         for stale in [p for p in positions if len(p) > len(path) and p[: len(path)] == path]:
@@ -128,10 +132,10 @@ def _merge(
     merged = dict(base) if isinstance(base, dict) else {}
     for key, value in patch.items():
         below = (*path, key)
+        positions[below] = news[below]
         if value is None:
             merged.pop(key, None)
         else:
-            positions[below] = news[below]
             merged[key] = _merge(merged.get(key), value, below, positions, news)
     return merged
 

@@ -1,7 +1,7 @@
 """Errors that a person reads.
 
-    HearthError            where: what is wrong; what to do
-    └── SiteErrors         everything that is wrong with one site file, at once
+HearthError            where: what is wrong; what to do
+└── SiteErrors         everything that is wrong with one site file, at once
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class SiteError:
         return f"{self.file}:{self.line}{where}: {self.what}"
 
 
-class SiteErrors(HearthError):
+class SiteErrors(HearthError):  # noqa: N818 - it is many of them
     """Everything that is wrong with one site, one error a line."""
 
     def __init__(self, errors: Sequence[SiteError]) -> None:

@@ -111,6 +111,15 @@ BOARDS: dict[str, Board] = {
         page_size_bytes=4 * KIB,
         os_releases=_PI_OS,
     ),
+    "mini-pc-16gb": Board(
+        title="mini PC (16 GB)",
+        architecture="amd64",
+        cpu_cores=4,
+        memory_bytes=16 * GIB,
+        reserved_bytes=1 * GIB,
+        page_size_bytes=4 * KIB,
+        os_releases=("debian-12", "debian-13"),
+    ),
     "jetson-orin-agx-64gb": Board(
         title="NVIDIA Jetson Orin AGX (64 GB)",
         architecture="arm64",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from copy import deepcopy
 from functools import cache
 from pathlib import Path
@@ -82,12 +83,14 @@ def _explain(source: Document, detail: ErrorDetails) -> SiteError:
         return source.error(path, what)
     message = detail["msg"].removeprefix("Value error, ")
     message = message[0].lower() + message[1:]
+    if message.startswith("unknown "):
+        return source.error(path, message)
     return source.error(path, f"{message} ({_shown(detail['input'])})")
 
 
 def _shown(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value, default=str)
-    return text if len(text) <= 40 else text[:37] + "..."
+    return textwrap.shorten(text, width=40, placeholder="...")
 
 
 @cache

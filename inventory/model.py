@@ -7,7 +7,8 @@ never written into a file a second time.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import difflib
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
@@ -27,11 +28,18 @@ TIERS: tuple[Tier, ...] = ("data", "ai", "edge", "gateway", "monitoring", "utili
 Percent = Annotated[int, Field(ge=1, le=100)]
 
 
-def known(value: str, catalogue: dict[str, object], noun: str) -> str:
-    """The value, if the catalogue has it; the error names what it has."""
+def known(value: str, catalogue: Collection[str], noun: str) -> str:
+    """The value, if the catalogue has it; the error names the nearest and what else there is."""
     if value not in catalogue:
-        raise ValueError(f"unknown {noun}; known are {', '.join(sorted(catalogue))}")
+        raise ValueError(f"unknown {noun} {value}; {did_you_mean(value, catalogue)}")
     return value
+
+
+def did_you_mean(value: str, catalogue: Collection[str]) -> str:
+    """`did you mean ollama? known are ...`, without the question where nothing is near."""
+    near = difflib.get_close_matches(value, catalogue, n=1)
+    question = f"did you mean {near[0]}? " if near else ""
+    return f"{question}known are {', '.join(sorted(catalogue))}"
 
 
 class Model(BaseModel):
@@ -97,16 +105,12 @@ class Service(Model):
     @field_validator("kind")
     @classmethod
     def _kind_is_known(cls, value: str | None) -> str | None:
-        return value if value is None else known(value, dict(KINDS), "service")
+        return value if value is None else known(value, KINDS, "service")
 
     @field_validator("models")
     @classmethod
     def _models_are_known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for model in value:
-            if model not in MODELS:
-                listed = ", ".join(MODELS)
-                raise ValueError(f"unknown model {model}; known are {listed}")
-        return value
+        return tuple(known(model, MODELS, "model") for model in value)
 
 
 class Host(Model):
@@ -122,12 +126,12 @@ class Host(Model):
     @field_validator("board")
     @classmethod
     def _board_is_known(cls, value: str) -> str:
-        return known(value, dict(BOARDS), "board")
+        return known(value, BOARDS, "board")
 
     @field_validator("os")
     @classmethod
     def _os_is_known(cls, value: str) -> str:
-        return known(value, dict(OS_RELEASES), "operating system")
+        return known(value, OS_RELEASES, "operating system")
 
     @property
     def hardware(self) -> Board:
@@ -312,7 +316,9 @@ class Placement:
     def client_addresses(self) -> list[IPv4Address]:
         """The hosts that may connect, by address: stated clients and routes' gateways."""
         names = set(self.service.clients)
-        if any(self.reference == up.service for r in self.site.routes.values() for up in r.upstreams):
+        if any(
+            self.reference == up.service for r in self.site.routes.values() for up in r.upstreams
+        ):
             names.add(self.site.gateway)
         names.discard(self.host_name)
         return sorted(self.site.hosts[name].address for name in names)

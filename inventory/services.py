@@ -244,9 +244,7 @@ KINDS: dict[str, ServiceKind] = {
         ports={"metrics": 9100},
         memory_bytes=64 * MIB,
     ),
-    "backup": ServiceKind(
-        title="backup coordination", image="", ports={}, memory_bytes=128 * MIB
-    ),
+    "backup": ServiceKind(title="backup coordination", image="", ports={}, memory_bytes=128 * MIB),
     "drift-check": ServiceKind(
         title="configuration drift check", image="", ports={}, memory_bytes=128 * MIB
     ),

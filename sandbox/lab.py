@@ -81,8 +81,9 @@ class Lab:
         with self._locked():
             self.plan.state.mkdir(parents=True, exist_ok=True)
             network.create_switch(self.plan)
+            keys = [machine.host_key() for machine in self.machines]
+            write_whole(known_hosts(self.plan), "".join(keys))
             self._boot_all(progress)
-            write_whole(known_hosts(self.plan), "".join(m.host_key() for m in self.machines))
 
     def _boot_all(self, progress: Progress) -> None:
         """Start the registry, the forwards and every machine side by side."""
@@ -93,7 +94,7 @@ class Lab:
 
         side_by_side(
             [
-                lambda: registry.start(self.plan, images.storage()),
+                lambda: registry.start(self.plan, images.root()),
                 lambda: forward.start(self.plan),
                 *((lambda machine=machine: boot(machine)) for machine in self.machines),
             ]
@@ -101,7 +102,7 @@ class Lab:
 
     def down(self, progress: Progress) -> None:
         """Remove every trace of the lab, however much of it there is; the cache stays."""
-        with self._locked() as lock:
+        with self._locked():
             progress(f"stopping {self.plan.name}")
             side_by_side(
                 [

@@ -93,12 +93,12 @@ class Machine:
 
     def prepare_disk(self) -> None:
         """Write what makes this machine itself; what it wrote earlier stays."""
+        self.host_key()
         for name in ("root", "work", "upper", *REAL_FOLDERS):
             (self.disk / name).mkdir(parents=True, exist_ok=True)
         write_whole(self.written / "etc/hostname", f"{self.machine.name}\n")
         write_whole(self.written / "etc/hosts", hosts(self.plan, self.machine))
         write_whole(self.written / "etc/machine-id", f"{self.machine_id().replace('-', '')}\n")
-        self.make_host_key()
         self.admit_operator()
         # Package lists count as read just now: there is no way out to read newer ones.
         write_whole(self.written / "var/lib/apt/periodic/update-success-stamp", "")
@@ -107,19 +107,16 @@ class Machine:
         """An identity of its own that stays the same from boot to boot."""
         return str(uuid.uuid5(uuid.NAMESPACE_URL, f"hearth:{self.plan.name}:{self.machine.name}"))
 
-    def make_host_key(self) -> None:
-        """Make the machine's ssh host key at its first boot."""
-        key = self.written / HOST_KEY
-        public = key.with_suffix(".pub")
-        if key.exists() and public.exists() and public.stat().st_size:
-            return
-        key.parent.mkdir(parents=True, exist_ok=True)
-        key.unlink(missing_ok=True)
-        run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", self.machine.name, "-f", str(key))
-
     def host_key(self) -> str:
-        """The line of known_hosts for this machine."""
-        kind, key, *_ = (self.written / f"{HOST_KEY}.pub").read_text().split()
+        """The machine's line of known_hosts; its key is made at the first call."""
+        secret = self.written / HOST_KEY
+        public = secret.with_suffix(".pub")
+        if not (public.exists() and public.stat().st_size):
+            secret.parent.mkdir(parents=True, exist_ok=True)
+            secret.unlink(missing_ok=True)
+            options = ("-q", "-t", "ed25519", "-N", "", "-C", self.machine.name)
+            run("ssh-keygen", *options, "-f", str(secret))
+        kind, key, *_ = public.read_text().split()
         return f"{self.machine.address},{self.machine.name} {kind} {key}\n"
 
     def admit_operator(self) -> None:

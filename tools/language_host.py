@@ -169,21 +169,22 @@ def main() -> None:
     service = grpc.method_handlers_generic_handler("pulumirpc.LanguageRuntime", host.handlers())
     server.add_generic_rpc_handlers((service,))
     port = server.add_insecure_port("127.0.0.1:0")
+    asked_to_stop = _on_signals()
     server.start()
     sys.stdout.write(f"{port}\n")
-    _wait_for_the_end()
+    engine_process = os.getppid()
+    while not asked_to_stop.wait(_SECONDS_BETWEEN_LOOKS) and os.getppid() == engine_process:
+        pass
     host.stop()
     # gRPC's own way out takes its time and may talk about it.
     os._exit(0)
 
 
-def _wait_for_the_end() -> None:
+def _on_signals() -> threading.Event:
     asked = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: asked.set())
-    engine = os.getppid()
-    while not asked.wait(_SECONDS_BETWEEN_LOOKS) and os.getppid() == engine:
-        pass
+    return asked
 
 
 def _messages() -> types.SimpleNamespace:
@@ -206,11 +207,11 @@ def _messages() -> types.SimpleNamespace:
     return types.SimpleNamespace(Empty=Empty, **vars(plugin_pb2) | vars(language_pb2))
 
 
-def _unary(call: Callable[..., Any], request: Any) -> grpc.RpcMethodHandler:  # noqa: ANN401
+def _unary(call: Callable[..., Any], request: Any) -> grpc.RpcMethodHandler:
     return grpc.unary_unary_rpc_method_handler(call, request.FromString, _serialize)
 
 
-def _serialize(message: Any) -> bytes:  # noqa: ANN401 - generated, untyped
+def _serialize(message: Any) -> bytes:
     data: bytes = message.SerializeToString()
     return data
 

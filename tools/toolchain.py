@@ -112,7 +112,7 @@ def ensure(progress: Progress) -> Toolchain:
     if parts is None:
         with _locked(progress):
             parts = _obtain_all(forced, progress)
-            go_build.clean_go_caches()
+            go_build.clean_go_caches(progress)
     toolchain = Toolchain(parts, bin_dir())
     _link_all(toolchain)
     for part in parts:
@@ -131,7 +131,7 @@ def ensure_ollama(progress: Progress) -> Path:
     if part is None:
         with _locked(progress):
             part = _recorded(recipe, None) or _obtain(recipe, "build", progress)
-            go_build.clean_go_caches()
+            go_build.clean_go_caches(progress)
     return part.path
 
 
@@ -477,8 +477,10 @@ def _link_bin(parts: tuple[Part, ...]) -> None:
     wanted = dict(_own_programs(parts))
     bin_dir().mkdir(parents=True, exist_ok=True)
     for name, target in wanted.items():
-        if target.parent != bin_dir():
+        if target.parent.name == "release":
             _link(bin_dir() / name, target)
+        elif target.parent != bin_dir():
+            _link_hard(bin_dir() / name, target)
     for entry in bin_dir().iterdir():
         if entry.name not in wanted:
             entry.unlink()
@@ -512,6 +514,21 @@ def _link(link: Path, target: Path) -> None:
     scratch.unlink(missing_ok=True)
     scratch.symlink_to(target)
     scratch.replace(link)
+
+
+def _link_hard(link: Path, target: Path) -> None:
+    """Give a file a second name: the built CLI must lie in the folder of its language host.
+
+    The engine resolves symbolic links to find what lies beside it, and warns if that is not
+    the host that PATH has.
+    """
+    if link.exists() and link.samefile(target):
+        return
+    link.unlink(missing_ok=True)
+    try:
+        link.hardlink_to(target)
+    except OSError:
+        link.symlink_to(target)  # all that it costs is the warning
 
 
 def _is_ours(path: Path) -> bool:

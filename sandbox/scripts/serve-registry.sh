@@ -13,5 +13,5 @@ mount --bind "$storage" "$root/srv"
 mount -o remount,ro,bind "$root/srv"
 mount -t proc proc "$root/proc"
 mount --rbind /dev "$root/dev"
-exec env -i PATH=/usr/bin:/bin HOME=/ REGISTRY_HTTP_ADDR="$address" \
+exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/ REGISTRY_HTTP_ADDR="$address" \
     chroot "$root" docker-registry serve /etc/hearth-registry.yml

@@ -1,0 +1,369 @@
+"""`hearth`: check a site, boot it, make it ready, put its services in place, put it under load."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from hearth.console import err, out, step
+from inventory.errors import HearthError
+from inventory.loading import load, schema
+from inventory.paths import state_dir
+from inventory.ssh import write_ssh_config
+from inventory.units import format_size
+
+if TYPE_CHECKING:
+    from inventory.model import Site
+    from smoke.verdict import Report
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="A home AI lab as code: one typed description of a site, everything else derived from it.",
+)
+sandbox_app = typer.Typer(
+    no_args_is_help=True, help="A whole lab on this machine, booted for real."
+)
+app.add_typer(sandbox_app, name="sandbox")
+
+SiteArgument = Annotated[
+    str, typer.Argument(metavar="SITE", help="a site's name, or the path of its .yaml file")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="print JSON for scripts")]
+
+
+@app.command()
+def check(site: SiteArgument, *, as_json: JsonOption = False) -> None:
+    """Say everything that is wrong with a site, or how its boards' memory is used."""
+    loaded = load(site)
+    budgets = [_budget(loaded, name) for name in loaded.hosts]
+    planned = [p.reference for p in loaded.placements() if not p.provisioned]
+    if as_json:
+        sys.stdout.write(json.dumps({"site": loaded.name, "hosts": budgets, "planned": planned}))
+        sys.stdout.write("\n")
+        return
+    table = Table(title=f"{loaded.name}: sound", title_justify="left", box=None, pad_edge=False)
+    for heading in ("host", "address", "board", "memory", "services"):
+        table.add_column(heading)
+    for budget in budgets:
+        used, of = format_size(budget["memory_bytes"]), format_size(budget["budget_bytes"])
+        services = ", ".join(budget["services"])
+        table.add_row(
+            budget["host"], budget["address"], budget["board"], f"{used} of {of}", services
+        )
+    out.print(table)
+    if planned:
+        out.print(f"\nplanned, not provisioned yet: {', '.join(planned)}")
+
+
+def _budget(site: Site, host_name: str) -> dict[str, Any]:
+    host, placements = site.hosts[host_name], site.on_host(host_name)
+    return {
+        "host": host_name,
+        "address": str(host.address),
+        "board": host.hardware.title,
+        "memory_bytes": sum(p.memory_bytes + p.gpu_memory_bytes for p in placements),
+        "budget_bytes": host.hardware.budget_bytes,
+        "services": [p.name for p in placements],
+    }
+
+
+@app.command(name="schema")
+def print_schema() -> None:
+    """Print the JSON Schema of site files, for editors."""
+    sys.stdout.write(json.dumps(schema(), indent=2) + "\n")
+
+
+@app.command()
+def draw(site: SiteArgument) -> None:
+    """Print a picture of a site (SVG)."""
+    from hearth.draw import svg  # noqa: PLC0415 - only this command needs it
+
+    sys.stdout.write(svg(load(site)))
+
+
+@app.command()
+def render(
+    site: SiteArgument,
+    folder: Annotated[Path, typer.Option("--out", help="where to write")] = Path("build/render"),
+) -> None:
+    """Write the configuration files that a site comes to, to look at; secrets are left blank."""
+    from hearth.render import render_site  # noqa: PLC0415 - imports every renderer
+
+    for path in render_site(load(site), folder):
+        out.print(str(path))
+
+
+@app.command()
+def setup() -> None:
+    """Find, download or build the Pulumi CLI, its Python language host and the docker plugin."""
+    from tools import toolchain  # noqa: PLC0415 - only this command needs it
+
+    with step("toolchain") as progress:
+        found = toolchain.ensure(progress)
+        progress.summary = f"{len(found.parts)} parts in {found.bin_dir}"
+        for part in found.parts:
+            progress.note(str(part))
+
+
+@app.command()
+def env() -> None:
+    """Print what a shell needs to run pulumi by hand: eval "$(hearth env)"."""
+    from hearth.engine import environment  # noqa: PLC0415 - only this command needs it
+
+    for key, value in environment().items():
+        sys.stdout.write(f"export {key}={shlex.quote(value)}\n")
+
+
+@app.command()
+def bootstrap(site: SiteArgument) -> None:
+    """Make bare machines ready over ssh: administrator, sshd, Docker, firewall."""
+    _bootstrap(site, load(site))
+
+
+@app.command()
+def smoke(
+    site: SiteArgument,
+    *,
+    suite: Annotated[list[str] | None, typer.Option(help="only this suite; repeatable")] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="write the report here as JSON")
+    ] = None,
+) -> None:
+    """Put a running site under load and judge it: 0 all passed, 1 missed, 2 inconclusive."""
+    report = _smoke(load(site), suite)
+    if json_file is not None:
+        from smoke.report import write_json  # noqa: PLC0415 - only with --json
+
+        write_json(report, json_file)
+    raise typer.Exit(report.exit_code)
+
+
+@app.command()
+def up(site: SiteArgument) -> None:
+    """From nothing to a lab under load: boot (sandbox), bootstrap, provision, smoke."""
+    from hearth.engine import Stack  # noqa: PLC0415 - imports the toolchain
+
+    loaded = load(site)
+    out.print(f"[green]ok[/green]  check: {loaded.name} is sound, {len(loaded.hosts)} machines")
+    setup()
+    if loaded.sandbox is not None and not _can_boot(loaded):
+        _preview_only(site, loaded)
+        raise typer.Exit(2)
+    if loaded.sandbox is not None:
+        _boot(loaded)
+    _bootstrap(site, loaded)
+    stack = Stack(site, loaded)
+    with step("pulumi up") as progress:
+        stack.prepare()
+        progress.summary = str(stack.up(progress))
+    report = _smoke(loaded, None)
+    _summary(site, loaded)
+    raise typer.Exit(report.exit_code)
+
+
+@app.command()
+def down(
+    site: SiteArgument,
+    *,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="do not ask")] = False,
+) -> None:
+    """Stop a site: a sandbox goes without a trace, real boards lose their containers."""
+    from hearth.engine import Stack  # noqa: PLC0415 - imports the toolchain
+
+    loaded = load(site)
+    stack = Stack(site, loaded)
+    if loaded.sandbox is None:
+        cost = f"This removes every container of {loaded.name}; data volumes stay. Go on?"
+        if not yes and not typer.confirm(cost):
+            raise typer.Exit(1)
+        with step("pulumi destroy") as progress:
+            progress.summary = str(stack.destroy(progress))
+        return
+    sandbox_down(site)
+    stack.remove()
+    shutil.rmtree(state_dir(loaded.name), ignore_errors=True)
+
+
+@sandbox_app.command("up")
+def sandbox_up(site: SiteArgument = "sandbox") -> None:
+    """Boot the site's machines, bare: systemd and sshd, nothing else."""
+    _boot(load(site))
+
+
+@sandbox_app.command("down")
+def sandbox_down(site: SiteArgument = "sandbox") -> None:
+    """Stop the machines and remove every trace of them; the cache stays."""
+    from hearth.labs import lab_of  # noqa: PLC0415 - needs Linux
+
+    loaded = load(site)
+    with step("sandbox down") as progress:
+        lab_of(loaded).down(progress)
+        progress.summary = "nothing is left but the cache"
+
+
+@sandbox_app.command("status")
+def sandbox_status(site: SiteArgument = "sandbox", *, as_json: JsonOption = False) -> None:
+    """Show how the machines are; exit code 1 unless all of them answer."""
+    from hearth.labs import lab_of  # noqa: PLC0415 - needs Linux
+
+    status = lab_of(load(site)).status()
+    if as_json:
+        rows = [
+            {
+                "name": m.name,
+                "address": str(m.address),
+                "running": m.running,
+                "ssh": m.ssh,
+                "memory_used_bytes": m.memory_used_bytes,
+                "memory_limit_bytes": m.memory_limit_bytes,
+                "uptime_seconds": m.uptime,
+            }
+            for m in status.machines
+        ]
+        document = {"machines": rows, "registry": status.registry, "forwards": status.forwards}
+        sys.stdout.write(json.dumps(document) + "\n")
+    else:
+        table = Table(box=None, pad_edge=False)
+        for heading in ("machine", "address", "state", "memory", "up"):
+            table.add_column(heading)
+        for m in status.machines:
+            state = "ready" if m.ssh else "boots" if m.running else "off"
+            memory = f"{format_size(m.memory_used_bytes)} of {format_size(m.memory_limit_bytes)}"
+            table.add_row(m.name, str(m.address), state, memory, f"{m.uptime:.0f} s")
+        out.print(table)
+        out.print(f"registry {_on(status.registry)}, forwards {_on(status.forwards)}")
+    raise typer.Exit(0 if all(m.ssh for m in status.machines) else 1)
+
+
+def _on(serving: bool) -> str:  # noqa: FBT001 - one word for a flag
+    return "on" if serving else "off"
+
+
+@sandbox_app.command(
+    "ssh", context_settings={"allow_extra_args": True, "ignore_unknown_options": True}
+)
+def sandbox_ssh(
+    context: typer.Context,
+    host: Annotated[str, typer.Argument(help="the machine's name")],
+    site: Annotated[str, typer.Option(help="the sandboxed site")] = "sandbox",
+) -> None:
+    """Open a shell on a machine, or run the command that follows its name."""
+    loaded = load(site)
+    if host not in loaded.hosts:
+        raise HearthError(f"{site}: no such machine ({host}); known are {', '.join(loaded.hosts)}")
+    config = write_ssh_config(loaded)
+    command = ["ssh", "-F", str(config), "-l", loaded.ssh.login_user, host, *context.args]
+    os.execvp("ssh", command)  # noqa: S606 - ssh takes over the terminal
+
+
+def _can_boot(site: Site) -> bool:
+    """Whether this machine can play the lab; says what it lacks where it cannot."""
+    from hearth.labs import ensure_key  # noqa: PLC0415 - needs Linux
+    from sandbox.plan import plan_for  # noqa: PLC0415
+    from sandbox.requirements import require  # noqa: PLC0415
+
+    ensure_key(site)
+    try:
+        require(plan_for(site))
+    except HearthError as error:
+        err.print(f"the sandbox cannot run on this machine:\n{escape(str(error))}", style="yellow")
+        return False
+    return True
+
+
+def _preview_only(site_argument: str, site: Site) -> None:
+    """What can be done without machines: render everything, let the engine plan everything."""
+    from hearth.engine import Stack  # noqa: PLC0415
+    from hearth.render import render_site  # noqa: PLC0415
+
+    with step("render") as progress:
+        paths = render_site(site, Path("build/render"))
+        progress.summary = f"{len(paths)} files in build/render"
+    stack = Stack(site_argument, site)
+    with step("pulumi preview") as progress:
+        stack.prepare()
+        progress.summary = str(stack.preview(progress))
+
+
+def _boot(site: Site) -> None:
+    from hearth.labs import lab_of, share_known_hosts  # noqa: PLC0415 - needs Linux
+
+    with step("sandbox up") as progress:
+        lab = lab_of(site)
+        lab.up(progress)
+        share_known_hosts(site, lab)
+        progress.summary = f"{len(site.hosts)} machines answer over ssh"
+
+
+def _bootstrap(site_argument: str, site: Site) -> None:
+    from hearth.bootstrap import bootstrap as run_bootstrap  # noqa: PLC0415
+
+    with step("bootstrap") as progress:
+        done = run_bootstrap(site_argument, site, progress)
+        progress.summary = f"{done.hosts} machines, {done.changed} changes"
+
+
+def _smoke(site: Site, suites: list[str] | None) -> Report:
+    from hearth.access import access_to  # noqa: PLC0415
+    from smoke.report import print_table  # noqa: PLC0415
+    from smoke.run import run  # noqa: PLC0415
+
+    with step("smoke") as progress:
+        report = run(site, access_to(site), suites, progress)
+        progress.summary = report.headline
+    print_table(report, out)
+    return report
+
+
+def _summary(site_argument: str, site: Site) -> None:
+    """What runs where, how to look at it, how to stop it."""
+    gateway = f"https://{site.hosts[site.gateway].address}"
+    if site.sandbox is not None:
+        port = next(p for p, inside in site.sandbox.forwards.items() if inside == 443)  # noqa: PLR2004
+        gateway = f"https://localhost:{port}"
+    table = Table(box=None, pad_edge=False)
+    for heading in ("machine", "address", "services"):
+        table.add_column(heading)
+    for name, host in site.hosts.items():
+        services = ", ".join(p.name for p in site.on_host(name) if p.provisioned)
+        table.add_row(name, str(host.address), services or "-")
+    out.print(table)
+    authority = os.path.relpath(state_dir(site.name) / "ca.crt")
+    route = next(iter(site.routes.values()))
+    body = json.dumps({"model": route.model, "messages": [{"role": "user", "content": "hello"}]})
+    ssh = (
+        f"hearth sandbox ssh {site.gateway}"
+        if site.sandbox
+        else f"ssh -F {os.path.relpath(write_ssh_config(site))} {site.gateway}"
+    )
+    out.print(f"\nask      curl --cacert {authority} {gateway}{route.path} -d '{escape(body)}'")
+    out.print(f"inside   {ssh}")
+    out.print(f"again    hearth up {site_argument}")
+    out.print(f"stop     hearth down {site_argument}")
+
+
+def main() -> None:
+    """Runs the command; an error is its message, never a traceback."""
+    try:
+        app(standalone_mode=False)
+    except typer.Exit as done:
+        raise SystemExit(done.exit_code) from None
+    except typer.Abort:
+        raise SystemExit(130) from None
+    except KeyboardInterrupt:
+        err.print("interrupted; running the command again continues", style="yellow")
+        raise SystemExit(130) from None
+    except HearthError as error:
+        err.print(escape(str(error)), style="red")
+        raise SystemExit(1) from None

@@ -1,0 +1,193 @@
+"""The Pulumi engine for a site's stack: what `pulumi` would do by hand, with progress."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from hearth.processes import Finished, stream
+from hearth.secrets import AUTHORITY, Setting, missing_settings
+from inventory.errors import HearthError
+from inventory.model import Site
+from inventory.paths import PROJECT, state_dir
+from tools import toolchain
+
+Progress = Callable[[str], None]
+
+BACKEND = PROJECT / ".hearth" / "pulumi"
+PASSPHRASE = PROJECT / ".hearth" / "passphrase"
+_RESOURCE = re.compile(r"^ [+\-~@ ]+ (\S+) (\S+) (creat|updat|delet|replac|refresh)\w*")
+_COUNT = re.compile(r"^ {4}[+\-~ ]+ ?(\d+) (\w+)|^ {4}(\d+) (unchanged)")
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What an update did, by kind of change: `created`, `updated`, `replaced`, `deleted`."""
+
+    counts: dict[str, int]
+
+    @property
+    def total(self) -> int:
+        """Resources that an update changed."""
+        return sum(count for kind, count in self.counts.items() if kind != "unchanged")
+
+    def __str__(self) -> str:
+        done = ", ".join(f"{count} {kind}" for kind, count in self.counts.items())
+        return done or "nothing to do"
+
+
+def environment() -> dict[str, str]:
+    """What `pulumi` needs to be run by hand: the toolchain and where the passphrase is."""
+    env = toolchain.environment()
+    if not {"PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE"} & os.environ.keys():
+        env["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(PASSPHRASE)
+    return env
+
+
+class Stack:
+    """The stack of a site."""
+
+    def __init__(self, site_argument: str, site: Site) -> None:
+        self.site_argument = site_argument
+        self.site = site
+
+    @property
+    def config_file(self) -> Path:
+        """Where Pulumi keeps the stack's configuration."""
+        return PROJECT / "stacks" / f"Pulumi.{self.site.name}.yaml"
+
+    def config(self) -> dict[str, Any]:
+        """The stack's configuration without the project's prefix; secrets are None."""
+        if not self.config_file.is_file():
+            return {}
+        stored = yaml.safe_load(self.config_file.read_text()) or {}
+        return {
+            key.partition(":")[2]: None if isinstance(value, dict) else value
+            for key, value in (stored.get("config") or {}).items()
+        }
+
+    def prepare(self) -> None:
+        """Makes the backend, the stack and its secrets, each where it is missing."""
+        BACKEND.mkdir(parents=True, exist_ok=True)
+        _make_passphrase()
+        stack_file = BACKEND / ".pulumi" / "stacks" / "hearth" / f"{self.site.name}.json"
+        if not stack_file.is_file():
+            self._pulumi("stack", "select", "--create", self.site.name)
+        gateway = self.site.hosts[self.site.gateway].address
+        for setting in missing_settings(self.config(), gateway):
+            self._set(setting)
+        if self.site_argument != self.site.name and self.config().get("site") is None:
+            site_file = str(Path(self.site_argument).absolute())
+            self._set(Setting("site", site_file, secret=False))
+        authority = state_dir(self.site.name) / "ca.crt"
+        authority.parent.mkdir(parents=True, exist_ok=True)
+        authority.write_text(self.config()[AUTHORITY])
+
+    def up(self, progress: Progress) -> Changes:
+        """Makes the machines what the site says. Raises HearthError with what went wrong."""
+        self._mend_interrupted(progress)
+        return self._change("up", progress)
+
+    def preview(self, progress: Progress) -> Changes:
+        """What `up` would do."""
+        return self._change("preview", progress)
+
+    def destroy(self, progress: Progress) -> Changes:
+        """Removes every container; data volumes stay."""
+        return self._change("destroy", progress)
+
+    def remove(self) -> None:
+        """Forgets the stack and its configuration, whatever it says is still there."""
+        if BACKEND.is_dir():
+            self._run(
+                ["stack", "rm", "--force", "--yes", "--stack", self.site.name], lambda _: None
+            )
+            for kind in ("backups", "history", "locks"):
+                _remove_below(BACKEND / ".pulumi" / kind, self.site.name)
+        self.config_file.unlink(missing_ok=True)
+
+    def _change(self, verb: str, progress: Progress) -> Changes:
+        flags = ["--non-interactive", "--color", "never", "--stack", self.site.name]
+        if verb != "preview":
+            flags += ["--yes", "--skip-preview"]
+        finished = self._run([verb, *flags], lambda line: _show(line, progress))
+        if finished.code:
+            raise HearthError(self._explain(verb, finished.output))
+        return Changes(_counts(finished.output))
+
+    def _run(self, arguments: list[str], on_line: Progress, text: str | None = None) -> Finished:
+        return stream(["pulumi", *arguments], environment(), on_line, text)
+
+    def _pulumi(self, *arguments: str, text: str | None = None) -> str:
+        flags = ["--non-interactive", "--color", "never"]
+        finished = self._run([*arguments, *flags], lambda _: None, text)
+        if finished.code:
+            raise HearthError(f"pulumi {arguments[0]}: {finished.output.strip()}")
+        return finished.output
+
+    def _set(self, setting: Setting) -> None:
+        kind = "--secret" if setting.secret else "--plaintext"
+        key = f"hearth:{setting.key}"
+        self._pulumi("config", "set", key, kind, "--stack", self.site.name, text=setting.value)
+
+    def _mend_interrupted(self, progress: Progress) -> None:
+        """Clears the lock of an update that was killed on this machine."""
+        locks = BACKEND / ".pulumi" / "locks" / "organization" / "hearth" / self.site.name
+        for lock in locks.glob("*.json"):
+            holder = json.loads(lock.read_text())
+            here = holder.get("hostname") == socket.gethostname()
+            if here and not Path(f"/proc/{holder.get('pid')}").exists():
+                progress("an earlier update was killed: clearing its lock")
+                lock.unlink()
+
+    def _explain(self, verb: str, output: str) -> str:
+        errors = [line for line in output.splitlines() if re.search(r"error|failed", line, re.I)]
+        shown = "\n".join(f"    {line.strip()}" for line in errors[:12]) or output[-1500:]
+        again = f"mend what is named above and run `hearth up {self.site_argument}` again"
+        if "currently locked" in output:
+            again = f"if no other update is under way: `pulumi cancel --stack {self.site.name}`"
+        return f"pulumi {verb} of {self.site.name} failed:\n{shown}\n{again}"
+
+
+def _make_passphrase() -> None:
+    """A passphrase for this checkout, readable by its owner only."""
+    if not PASSPHRASE.exists():
+        PASSPHRASE.parent.mkdir(parents=True, exist_ok=True)
+        PASSPHRASE.touch(mode=0o600)
+        PASSPHRASE.write_text(secrets.token_urlsafe(32))
+
+
+def _remove_below(folder: Path, stack_name: str) -> None:
+    for found in sorted(folder.rglob("*"), reverse=True):
+        if stack_name in found.relative_to(folder).parts or found.name.startswith(f"{stack_name}."):
+            if found.is_dir():
+                for inner in sorted(found.rglob("*"), reverse=True):
+                    inner.rmdir() if inner.is_dir() else inner.unlink()
+                found.rmdir()
+            else:
+                found.unlink()
+
+
+def _show(line: str, progress: Progress) -> None:
+    """Resource lines of the engine, shortened to what and which."""
+    if match := _RESOURCE.match(line):
+        progress(f"{match[3]}ing {match[1].rpartition(':')[2]} {match[2]}")
+
+
+def _counts(output: str) -> dict[str, int]:
+    """The summary at the end: `+ 3 created`, `20 unchanged`."""
+    _, _, summary = output.rpartition("Resources:")
+    counts = {}
+    for line in summary.splitlines():
+        if match := _COUNT.match(line):
+            counts[match[2] or match[4]] = int(match[1] or match[3])
+    return counts

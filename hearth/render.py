@@ -1,0 +1,36 @@
+"""Writes the configuration files of a site to a folder, for people to look at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from components.homelab.routing import haproxy_config, kong_config, nginx_config
+from inventory.flows import flows_into
+from inventory.model import Site
+from inventory.ssh import ssh_config
+from templates import render
+
+BLANK = "(secret)"
+
+
+def render_site(site: Site, folder: Path) -> list[Path]:
+    """Writes every file that is rendered from the site; returns their paths."""
+    kinds = {p.kind_name for p in site.on_host(site.gateway)}
+    files = {"ssh_config": ssh_config(site)}
+    if "nginx" in kinds:
+        files[f"{site.gateway}/nginx.conf"] = nginx_config(site)
+    if "haproxy" in kinds:
+        files[f"{site.gateway}/haproxy.cfg"] = haproxy_config(site)
+    if "kong" in kinds:
+        files[f"{site.gateway}/kong.yaml"] = kong_config(site, BLANK)
+    for name in site.hosts:
+        files[f"{name}/nftables.conf"] = render(
+            "nftables/nftables.conf.j2", flows=flows_into(site, name)
+        )
+    paths = []
+    for name, text in files.items():
+        path = folder / site.name / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        paths.append(path)
+    return paths

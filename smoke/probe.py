@@ -1,0 +1,97 @@
+"""Which ports can be connected to, seen from outside the lab and from each of its hosts."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+from typing import TYPE_CHECKING
+
+from smoke import dial
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from smoke.access import Access
+
+Target = tuple[IPv4Address, int]
+
+_AT_ONCE = 32
+_TIMEOUT_S = 2
+_RUN_S = 60
+_DONE = "probed"
+_PROBE = (
+    f'probe() {{ timeout {_TIMEOUT_S} bash -c ": </dev/tcp/$1/$2" 2>/dev/null && echo "$1 $2"; }}'
+)
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What one source could connect to.
+
+    Args:
+        opened: The targets that accepted.
+        fault: Why nothing could be tried; then `opened` says nothing.
+    """
+
+    opened: frozenset[Target] = frozenset()
+    fault: str = ""
+
+
+async def from_outside(access: Access, targets: Iterable[Target]) -> Sight:
+    """Dial from outside, all in one process."""
+    command = (*access.connect_command, sys.executable, "-I", str(dial.__file__))
+    wanted = json.dumps([(str(address), port) for address, port in targets])
+    output, fault = await _run(command, wanted)
+    if fault:
+        return Sight(fault=fault)
+    return Sight(frozenset((IPv4Address(address), port) for address, port in json.loads(output)))
+
+
+async def from_host(access: Access, host: str, targets: Sequence[Target]) -> Sight:
+    """Dial from a host of the lab, all in one ssh session."""
+    options = ("-o", "BatchMode=yes", "-o", "ConnectTimeout=5")
+    command = ("ssh", "-F", str(access.ssh_config), *options, host, "bash", "-s")
+    output, fault = await _run(command, host_script(targets))
+    *lines, last = output.splitlines() or [""]
+    if fault or last != _DONE:
+        return Sight(fault=fault or "the probe did not finish")
+    return Sight(frozenset(_target(line) for line in lines))
+
+
+def host_script(targets: Sequence[Target]) -> str:
+    """A bash program that prints `address port` of what accepts; 32 are tried at once."""
+    lines = [_PROBE]
+    for count, (address, port) in enumerate(targets, start=1):
+        lines.append(f"probe {address} {port} &")
+        if count % _AT_ONCE == 0:
+            lines.append("wait")
+    return "\n".join([*lines, "wait", f"echo {_DONE}", ""])
+
+
+def _target(line: str) -> Target:
+    address, _, port = line.partition(" ")
+    return IPv4Address(address), int(port)
+
+
+async def _run(command: Sequence[str], given: str) -> tuple[str, str]:
+    """A program's output, and what went wrong, empty where nothing did."""
+    pipe = asyncio.subprocess.PIPE
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command, stdin=pipe, stdout=pipe, stderr=pipe
+        )
+    except OSError as error:
+        return "", f"{command[0]}: {error.strerror}"
+    try:
+        output, errors = await asyncio.wait_for(process.communicate(given.encode()), _RUN_S)
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        return "", f"{command[0]}: no answer within {_RUN_S} s"
+    if process.returncode:
+        last = errors.decode(errors="replace").strip().splitlines()[-1:]
+        return "", f"{command[0]}: exit {process.returncode} ({''.join(last) or 'no message'})"
+    return output.decode(), ""

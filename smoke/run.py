@@ -1,0 +1,62 @@
+"""Run suites against a lab and report."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from inventory.errors import HearthError
+from smoke.bench import open_bench
+from smoke.report import Report
+from smoke.suites import SUITES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from inventory.model import Site
+    from smoke.access import Access
+
+
+def run(
+    site: Site, access: Access, suites: Sequence[str] | None, progress: Callable[[str], None]
+) -> Report:
+    """Hold a lab to its site; needs no event loop of the caller's.
+
+    Args:
+        site: What the lab should be.
+        access: How it is reached.
+        suites: Names of `SUITES`; None for all of them.
+        progress: Told what happens, one line at a time.
+
+    Raises:
+        HearthError: A suite of that name is not known, or the CA file cannot be read.
+    """
+    chosen = _chosen(suites)
+    return asyncio.run(_run(site, access, chosen, progress))
+
+
+def _chosen(suites: Sequence[str] | None) -> list[str]:
+    """The suites to run, in their own order."""
+    if suites is None:
+        return list(SUITES)
+    for name in suites:
+        if name not in SUITES:
+            raise HearthError(f"{name}: no such suite; name one of {', '.join(SUITES)}")
+    return [name for name in SUITES if name in suites]
+
+
+async def _run(
+    site: Site, access: Access, chosen: Sequence[str], progress: Callable[[str], None]
+) -> Report:
+    started, began = datetime.now(UTC), monotonic()
+    async with open_bench(site, access, progress) as bench:
+        checks = [check for name in chosen for check in await SUITES[name](bench)]
+    return Report(
+        site=site.name,
+        started=started,
+        seconds=monotonic() - began,
+        checks=tuple(checks),
+        histograms=bench.histograms,
+    )

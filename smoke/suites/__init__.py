@@ -1,0 +1,23 @@
+"""The suites, by name, in the order in which they run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from smoke.suites import chat, exposure, rate_limit, split
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from smoke.bench import Bench
+    from smoke.verdict import Check
+
+    Suite = Callable[[Bench], Awaitable[list[Check]]]
+
+# The burst comes last: it spends what the other suites may ask for.
+SUITES: Mapping[str, Suite] = {
+    "exposure": exposure.suite,
+    "chat": chat.suite,
+    "split": split.suite,
+    "rate-limit": rate_limit.suite,
+}

@@ -1,0 +1,164 @@
+"""Exactly the declared ports are open: to the world, and between the hosts."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from inventory.flows import SSH_PORT, Flow, flows_into
+from smoke.probe import Sight, Target, from_host, from_outside
+from smoke.verdict import Check, judged
+from smoke.wording import listed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from ipaddress import IPv4Address
+
+    from inventory.model import Site
+    from smoke.bench import Bench
+
+WELL_KNOWN = frozenset({111, 2375, 2376, 5000, 8000, 8404, 9100})
+"""What tends to stand open by accident: Docker's API, a registry, admin pages, exporters."""
+
+_check = partial(Check, "exposure")
+
+
+@dataclass(frozen=True, slots=True)
+class Restricted:
+    """A flow between hosts of the site."""
+
+    host: str
+    flow: Flow
+    target: Target
+    clients: tuple[str, ...]
+
+
+async def suite(bench: Bench) -> list[Check]:
+    """Dial every port that matters from outside, and every restricted one from every host."""
+    site, access = bench.site, bench.access
+    outside = sorted(outside_targets(site))
+    inside = {host: inside_targets(site, host) for host in site.hosts}
+    dials = len(outside) + sum(map(len, inside.values()))
+    bench.progress(f"{dials} connections from outside and from {len(inside)} hosts")
+    seen, *seen_by = await asyncio.gather(
+        from_outside(access, outside),
+        *(from_host(access, host, targets) for host, targets in inside.items()),
+    )
+    return [
+        *judge_outside(site, access.outside_address, seen),
+        *judge_inside(site, dict(zip(inside, seen_by, strict=True))),
+    ]
+
+
+def ports_of_interest(site: Site) -> frozenset[int]:
+    """Every port that any host declares, that any placed service has, or that is well known."""
+    declared = {flow.port for host in site.hosts for flow in flows_into(site, host)}
+    placed = {
+        port
+        for placement in site.placements()
+        for port in (*placement.kind.ports.values(), *placement.ports.values())
+    }
+    return WELL_KNOWN | declared | placed
+
+
+def outside_targets(site: Site) -> set[Target]:
+    """Each port of interest on each host."""
+    ports = ports_of_interest(site)
+    return {(host.address, port) for host in site.hosts.values() for port in ports}
+
+
+def restricted_flows(site: Site) -> list[Restricted]:
+    """The flows that are for some hosts only; ssh is the operator's and judged from outside."""
+    return [
+        Restricted(name, flow, (host.address, flow.port), _clients(site, name, flow))
+        for name, host in site.hosts.items()
+        for flow in flows_into(site, name)
+        if flow.port != SSH_PORT and not flow.open_to_all
+    ]
+
+
+def _clients(site: Site, host: str, flow: Flow) -> tuple[str, ...]:
+    return tuple(
+        name for name, other in site.hosts.items() if name != host and _admits(flow, other.address)
+    )
+
+
+def _admits(flow: Flow, source: IPv4Address) -> bool:
+    return any(source in network for network in flow.sources)
+
+
+def inside_targets(site: Site, source: str) -> list[Target]:
+    """The restricted ports of the other hosts."""
+    return [flow.target for flow in restricted_flows(site) if flow.host != source]
+
+
+def judge_outside(site: Site, source: IPv4Address | None, seen: Sight) -> list[Check]:
+    """One check a host: what is open to the outside is what is declared."""
+    if seen.fault:
+        return [_unseen("open to the outside", seen.fault)]
+    return [_outside(site, name, source, seen) for name in site.hosts]
+
+
+def _outside(site: Site, name: str, source: IPv4Address | None, seen: Sight) -> Check:
+    expected = {
+        flow.port
+        for flow in flows_into(site, name)
+        if flow.open_to_all or (source is not None and _admits(flow, source))
+    }
+    ignored = {SSH_PORT} if source is None else set()
+    address = site.hosts[name].address
+    opened = {port for at, port in seen.opened if at == address} - ignored
+    detail = _difference(expected, opened)
+    probed = len(ports_of_interest(site) - ignored)
+    return _check(
+        name=f"{name}: open to the outside, exactly",
+        target=listed(sorted(expected)),
+        figure=listed(sorted(opened)),
+        verdict=judged(not detail),
+        detail=detail or f"{probed} ports dialled",
+        samples=probed,
+    )
+
+
+def _difference(expected: Iterable[int], opened: Iterable[int]) -> str:
+    """What is open and should not be, and the reverse; empty where they agree."""
+    unexpected = sorted(set(opened) - set(expected))
+    missing = sorted(set(expected) - set(opened))
+    parts = (("open but not declared", unexpected), ("declared but closed", missing))
+    return "; ".join(f"{what}: {listed(ports)}" for what, ports in parts if ports)
+
+
+def judge_inside(site: Site, seen_by: Mapping[str, Sight]) -> list[Check]:
+    """One check a restricted flow, and one a host that could not be asked."""
+    unseen = [
+        _unseen(f"connections from {host}", sight.fault)
+        for host, sight in seen_by.items()
+        if sight.fault
+    ]
+    asked = {host: sight for host, sight in seen_by.items() if not sight.fault}
+    return [_inside(flow, asked) for flow in restricted_flows(site)] + unseen
+
+
+def _inside(flow: Restricted, seen_by: Mapping[str, Sight]) -> Check:
+    sources = [host for host in seen_by if host != flow.host]
+    unasked = set(flow.clients) - set(sources)
+    reached = {host for host in sources if flow.target in seen_by[host].opened}
+    let_in = sorted(reached - set(flow.clients))
+    shut_out = sorted(set(flow.clients) - unasked - reached)
+    parts = (("not a client, yet let in", let_in), ("a client, yet shut out", shut_out))
+    faults = "; ".join(f"{what}: {listed(hosts)}" for what, hosts in parts if hosts)
+    others = [host for host in sources if host not in flow.clients]
+    return _check(
+        name=f"{flow.host}: {flow.flow.reason} ({flow.flow.port}) reached by, exactly",
+        target=listed(sorted(flow.clients)),
+        figure=listed(sorted(reached)),
+        verdict="inconclusive" if unasked and not faults else judged(not faults),
+        detail=faults or f"closed to {listed(others)}",
+        samples=len(sources),
+    )
+
+
+def _unseen(claim: str, fault: str) -> Check:
+    return _check(name=claim, target="", figure="", verdict="inconclusive", detail=fault)

@@ -1,0 +1,1 @@
+"""Tests of the smoke suites, against gateways of known behaviour on loopback."""

