@@ -6,12 +6,13 @@ import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from hearth.processes import stream
 from inventory.errors import HearthError
 from inventory.model import Site
 
-_TOTAL = re.compile(r"^\s*Grand total\s*\|\s*(\S+)\s*\|\s*(\S+)\s*\|\s*(\S+)\s*\|\s*(\S+)")
+_TOTAL = re.compile(r"^\s*Grand total\s+(\S+)\s+(\S+)\s+(\S+)\s+(\S+)")
 _OPERATION = re.compile(
     r"^--> Starting operation: (.*)$|^\s*\[(?P<host>[a-z0-9-]+)\]\s*(?P<rest>.*)$"
 )
@@ -50,7 +51,9 @@ def bootstrap(site_argument: str, site: Site, progress: Callable[[str], None]) -
         if match and match[1]:
             progress(match[1])
 
-    command = [sys.executable, "-m", "pyinfra", "-y", "inventory/hosts.py", "deploys/bootstrap.py"]
+    # Its own script: `python -m pyinfra` loads paramiko before gevent has patched it, and hangs.
+    program = str(Path(sys.executable).with_name("pyinfra"))
+    command = [program, "-y", "inventory/hosts.py", "deploys/bootstrap.py"]
     finished = stream(command, {"HEARTH_SITE": site_argument}, on_line)
     output = _ANSI.sub("", finished.output)
     total = next((m for m in map(_TOTAL.match, output.splitlines()) if m), None)
@@ -62,7 +65,7 @@ def bootstrap(site_argument: str, site: Site, progress: Callable[[str], None]) -
             f"bootstrap: {', '.join(sorted(missing))} could not be reached; "
             f"see that it is on and `ssh` reaches it, then run `hearth up {site_argument}` again"
         )
-    changed, unchanged = (0 if value == "-" else int(value) for value in total.groups()[1:3])
+    _, changed, _, unchanged = (0 if value == "-" else int(value) for value in total.groups())
     return Bootstrapped(len(hosts), changed, unchanged)
 
 

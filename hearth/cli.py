@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import click
 import typer
 from rich.markup import escape
 from rich.table import Table
@@ -23,7 +24,7 @@ from inventory.units import format_size
 
 if TYPE_CHECKING:
     from inventory.model import Site
-    from smoke.verdict import Report
+    from smoke.report import Report
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -143,9 +144,8 @@ def smoke(
     """Put a running site under load and judge it: 0 all passed, 1 missed, 2 inconclusive."""
     report = _smoke(load(site), suite)
     if json_file is not None:
-        from smoke.report import write_json  # noqa: PLC0415 - only with --json
-
-        write_json(report, json_file)
+        json_file.parent.mkdir(parents=True, exist_ok=True)
+        json_file.write_text(report.to_json() + "\n")
     raise typer.Exit(report.exit_code)
 
 
@@ -316,22 +316,19 @@ def _bootstrap(site_argument: str, site: Site) -> None:
 
 def _smoke(site: Site, suites: list[str] | None) -> Report:
     from hearth.access import access_to  # noqa: PLC0415
-    from smoke.report import print_table  # noqa: PLC0415
     from smoke.run import run  # noqa: PLC0415
 
     with step("smoke") as progress:
         report = run(site, access_to(site), suites, progress)
-        progress.summary = report.headline
-    print_table(report, out)
+        progress.summary = f"{len(report.checks)} checks, {report.verdict}"
+    report.show(out)
     return report
 
 
 def _summary(site_argument: str, site: Site) -> None:
     """What runs where, how to look at it, how to stop it."""
-    gateway = f"https://{site.hosts[site.gateway].address}"
-    if site.sandbox is not None:
-        port = next(p for p, inside in site.sandbox.forwards.items() if inside == 443)  # noqa: PLR2004
-        gateway = f"https://localhost:{port}"
+    from hearth.access import gateway_url  # noqa: PLC0415
+
     table = Table(box=None, pad_edge=False)
     for heading in ("machine", "address", "services"):
         table.add_column(heading)
@@ -339,6 +336,7 @@ def _summary(site_argument: str, site: Site) -> None:
         services = ", ".join(p.name for p in site.on_host(name) if p.provisioned)
         table.add_row(name, str(host.address), services or "-")
     out.print(table)
+    gateway = gateway_url(site)
     authority = os.path.relpath(state_dir(site.name) / "ca.crt")
     route = next(iter(site.routes.values()))
     body = json.dumps({"model": route.model, "messages": [{"role": "user", "content": "hello"}]})
@@ -356,14 +354,16 @@ def _summary(site_argument: str, site: Site) -> None:
 def main() -> None:
     """Runs the command; an error is its message, never a traceback."""
     try:
-        app(standalone_mode=False)
-    except typer.Exit as done:
-        raise SystemExit(done.exit_code) from None
+        code = app(standalone_mode=False)
     except typer.Abort:
         raise SystemExit(130) from None
     except KeyboardInterrupt:
         err.print("interrupted; running the command again continues", style="yellow")
         raise SystemExit(130) from None
     except HearthError as error:
-        err.print(escape(str(error)), style="red")
+        err.print(escape(str(error)), style="red", soft_wrap=True)
         raise SystemExit(1) from None
+    except click.ClickException as error:
+        error.show()
+        raise SystemExit(error.exit_code) from None
+    raise SystemExit(code)

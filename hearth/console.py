@@ -11,8 +11,20 @@ from rich.console import Console
 from rich.markup import escape
 from rich.status import Status
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(highlight=False, soft_wrap=True, stderr=True)
+_PLAIN_WIDTH = 160
+_PLAIN_INTERVAL_SECONDS = 3.0
+
+
+def _console(*, stderr: bool) -> Console:
+    """A console as wide as the terminal; elsewhere wide enough for a table's rows."""
+    console = Console(highlight=False, stderr=stderr)
+    if not console.is_terminal:
+        console.width = _PLAIN_WIDTH
+    return console
+
+
+out = _console(stderr=False)
+err = _console(stderr=True)
 
 
 @dataclass(slots=True)
@@ -23,11 +35,14 @@ class Step:
     status: Status | None
     summary: str = ""
     notes: list[str] = field(default_factory=list)
+    shown_at: float = field(default_factory=time.monotonic)
 
     def __call__(self, line: str) -> None:
-        """Shows a line of progress."""
+        """Shows a line of progress; off a terminal only now and then, as nothing wipes it."""
         if self.status is None:
-            out.print(f"    {escape(line)}")
+            if time.monotonic() - self.shown_at >= _PLAIN_INTERVAL_SECONDS:
+                self.shown_at = time.monotonic()
+                out.print(f"    {escape(line)}", soft_wrap=True)
         else:
             self.status.update(f"{self.title}: {escape(line)}")
 

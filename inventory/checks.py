@@ -37,7 +37,8 @@ def _kinds(site: Site) -> Iterator[Finding]:
         if placement.kind_name not in KINDS:
             yield (
                 _service_path(placement),
-                f"unknown service; known are {', '.join(sorted(KINDS))} (or give its `kind`)",
+                f"unknown service {placement.kind_name} without a `kind`; "
+                f"{did_you_mean(placement.kind_name, KINDS)}",
             )
 
 

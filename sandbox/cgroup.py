@@ -137,14 +137,18 @@ class Group:
 
     def folders(self) -> list[Path]:
         """The group's folders, wherever an earlier run made them."""
-        return [above / self.name for above in labs(self.lab, self.root) if (above / self.name).is_dir()]
+        return [
+            above / self.name for above in labs(self.lab, self.root) if (above / self.name).is_dir()
+        ]
 
     def usage(self) -> Usage | None:
         """The group's memory, or None when it does not exist."""
         for folder in self.folders():
             if (current := folder / "memory.current").exists():
                 limit = (folder / "memory.max").read_text().strip()
-                return Usage(held(folder, current, "inactive_file"), 0 if limit == "max" else int(limit))
+                return Usage(
+                    held(folder, current, "inactive_file"), 0 if limit == "max" else int(limit)
+                )
             if (current := folder / "memory.usage_in_bytes").exists():
                 limit = (folder / "memory.limit_in_bytes").read_text()
                 return Usage(held(folder, current, "total_inactive_file"), int(limit))

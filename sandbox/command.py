@@ -42,8 +42,13 @@ def run_logged(args: Sequence[str], where: str, remedy: str) -> None:
         HearthError: It failed.
     """
     done = subprocess.run(
-        args, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        text=True, errors="replace", check=False,
+        args,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        check=False,
     )
     if done.returncode != 0:
         tail = "\n".join(done.stdout.strip().splitlines()[-10:])

@@ -57,5 +57,5 @@ def mirror_in(sources: str, codename: str) -> str | None:
     for stanza in sources.split("\n\n"):
         fields = dict(re.findall(r"^([\w-]+):\s*(.+?)\s*$", stanza, re.MULTILINE))
         if codename in fields.get("Suites", "").split() and "URIs" in fields:
-            return fields["URIs"].split()[0]
+            return str(fields["URIs"].split()[0])
     return None

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from inventory.errors import HearthError
 from inventory.paths import cache_dir
+from inventory.services import MODELS
 from sandbox import debian, rootfs, storage
 from sandbox.files import write_whole
 from sandbox.model import tiny_model
@@ -23,14 +24,15 @@ from sandbox.rootfs import File, Layer
 from sandbox.tarball import Packed, pack
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sandbox.plan import Progress
+
+# The tag under which a site names the images; it moves when a recipe changes.
+TAG = "sandbox"
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 POSTGRES_BIN = "/usr/lib/postgresql/15/bin"
-MODELS = (
-    *("llama3.2", "codellama:34b", "gpt-oss", "mistral-small"),
-    *("phi3:mini", "codellama:7b", "llama3.2:1b", "tinyllama"),
-)
 # A random model seldom says that it is done: a short answer and window keep it quick and small.
 # One thread: more would spin, waiting for each other, in a machine's share of a processor.
 MODELFILE = "".join(
@@ -75,7 +77,7 @@ class Recipe:
         return cache_dir() / "sandbox" / "images" / f"{self.kind}-{self.key}"
 
 
-def settings(command: list[str], port: int, **more: Any) -> dict[str, Any]:  # noqa: ANN401
+def settings(command: list[str], port: int, **more: Any) -> dict[str, Any]:
     """An image's defaults: its command, its port, and what else it needs."""
     environment = [f"PATH={PATH}", "LANG=C.UTF-8", *more.pop("environment", [])]
     return {"Cmd": command, "Env": environment, "ExposedPorts": {f"{port}/tcp": {}}, **more}
@@ -110,7 +112,7 @@ def nginx() -> Recipe:
 
 def haproxy() -> Recipe:
     """The load balancer; its configuration is the user's to bring."""
-    layer = Layer("haproxy", packages=("haproxy",), script="mkdir -p /run/haproxy")
+    layer = Layer("haproxy", packages=("haproxy", "wget"), script="mkdir -p /run/haproxy")
     command = ["haproxy", "-W", "-db", "-f", "/etc/haproxy/haproxy.cfg"]
     return Recipe(
         "haproxy",
@@ -176,12 +178,18 @@ def postgres() -> Recipe:
             Volumes={"/var/lib/postgresql/data": {}},
             StopSignal="SIGINT",
         )
-        | {"Env": [f"PATH={POSTGRES_BIN}:{PATH}", "LANG=C.UTF-8", "PGDATA=/var/lib/postgresql/data"]},
+        | {
+            "Env": [
+                f"PATH={POSTGRES_BIN}:{PATH}",
+                "LANG=C.UTF-8",
+                "PGDATA=/var/lib/postgresql/data",
+            ]
+        },
         package_version("postgresql-15"),
     )
 
 
-def ollama(binary: Path, models: tuple[str, ...] = MODELS) -> Recipe:
+def ollama(binary: Path, models: tuple[str, ...] = tuple(MODELS)) -> Recipe:
     """The language model server with a tiny model under the names of large ones."""
     creates = "\n".join(f"ollama create {name} -f /Modelfile >/dev/null" for name in models)
     model = tiny_model()
@@ -251,8 +259,16 @@ def references(progress: Progress = lambda _: None) -> dict[str, str]:
 
 
 def build_all(progress: Progress) -> None:
-    """Build the images that are missing, the base's layer once for all."""
-    wanted = [recipe for recipe in recipes(progress) if not recipe.record.exists()]
+    """Build the images that are missing; each is then served under the one tag of TAG."""
+    everything = recipes(progress)
+    build_missing([recipe for recipe in everything if not recipe.record.exists()], progress)
+    for recipe in everything:
+        tag = recipe.record.read_text().strip().rpartition(":")[2]
+        storage.alias(root(), recipe.repository, tag, TAG)
+
+
+def build_missing(wanted: Sequence[Recipe], progress: Progress) -> None:
+    """Build these images, the base's layer once for all."""
     if not wanted:
         return
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as threads:

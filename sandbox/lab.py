@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from inventory.errors import HearthError
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ipaddress import IPv4Address
     from pathlib import Path
 
-    from sandbox.plan import LabPlan, MachinePlan, Progress
+    from sandbox.plan import LabPlan, Progress
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class Lab:
             [
                 lambda: registry.start(self.plan, images.root()),
                 lambda: forward.start(self.plan),
-                *((lambda machine=machine: boot(machine)) for machine in self.machines),
+                *(partial(boot, machine) for machine in self.machines),
             ]
         )
 
@@ -106,7 +106,7 @@ class Lab:
             progress(f"stopping {self.plan.name}")
             side_by_side(
                 [
-                    (lambda name=name: cgroup.Group(self.plan.namespace, name).remove())
+                    cgroup.Group(self.plan.namespace, name).remove
                     for name in cgroup.groups(self.plan.namespace)
                 ]
             )
@@ -161,6 +161,7 @@ class Lab:
     def start_machine(self, name: str) -> None:
         """Boot a machine again and wait until its ssh answers."""
         machine = self._find(name)
+        self.prepare(lambda _: None)
         with self._locked():
             machine.up()
 
@@ -196,7 +197,7 @@ def build_all(login_user: str, progress: Progress) -> None:
     side_by_side(
         [
             lambda: images.build_all(progress),
-            *((lambda layer=layer: rootfs.build(layer, progress)) for layer in layers),
+            *(partial(rootfs.build, layer, progress) for layer in layers),
         ]
     )
 

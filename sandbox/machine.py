@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import uuid
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sandbox import network, rootfs
-from sandbox.command import run, succeeds
+from sandbox.command import run
 from sandbox.files import write_whole
 from sandbox.parts import Part
 
@@ -67,7 +66,7 @@ class Machine:
         self.part.start(
             [
                 *("unshare", "--mount", "--propagation", "slave"),
-                str(rootfs.script_file("boot-machine.sh")),
+                *("sh", str(rootfs.script_file("boot-machine.sh"))),
                 rootfs.stack(rootfs.machine_layer(self.plan.login_user)),
                 *(str(self.disk), ":".join(map(str, groups)), "--"),
                 *NSPAWN,
@@ -127,7 +126,6 @@ class Machine:
         keys.parent.chmod(0o700)
         for path in (home, keys.parent, keys):
             os.chown(path, FIRST_USER_ID, FIRST_USER_ID)
-
 
 
 def hosts(plan: LabPlan, own: MachinePlan) -> str:

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 SEED = 7
 BLOCKS, WIDTH, HEADS, FEED, CONTEXT = 2, 64, 4, 128, 512
 BYTES = 256
-WORDS = "the home lab hearth answers warm fire light stone river cloud tree bread song road night".split()
+WORDS = (
+    *("the", "home", "lab", "hearth", "answers", "warm", "fire", "light"),
+    *("stone", "river", "cloud", "tree", "bread", "song", "road", "night"),
+)
 CONTROL, NORMAL, UNKNOWN, BYTE = 3, 1, 2, 6
 TOKENS = 320
 
@@ -78,7 +81,8 @@ def write_model(path: Path) -> None:
         import numpy as np  # noqa: PLC0415
     except ImportError as error:
         raise HearthError(
-            f"sandbox: a package is missing ({error.name}); install it: pip install 'hearth[sandbox]'"
+            f"sandbox: a package is missing ({error.name}); "
+            "install it: pip install 'hearth[sandbox]'"
         ) from error
     writer = gguf.GGUFWriter(str(path), "llama")
     describe(writer)

@@ -40,7 +40,9 @@ def names(plan: LabPlan) -> list[str]:
 
 def usable(namespace: str) -> bool:
     """Whether a namespace is there and more than the file a crash left."""
-    return (NAMESPACES / namespace).exists() and succeeds("ip", "-n", namespace, "link", "show", "lo")
+    return (NAMESPACES / namespace).exists() and succeeds(
+        "ip", "-n", namespace, "link", "show", "lo"
+    )
 
 
 def create_switch(plan: LabPlan) -> None:
@@ -72,7 +74,9 @@ def switch_whole(plan: LabPlan) -> bool:
     """Whether the switch was made to the end: bringing the bridge up is the last step but one."""
     if not usable(plan.namespace):
         return False
-    shown = run("ip", "-n", plan.namespace, "-o", "address", "show", "dev", BRIDGE, "up", check=False)
+    shown = run(
+        "ip", "-n", plan.namespace, "-o", "address", "show", "dev", BRIDGE, "up", check=False
+    )
     return all(f" {address} " in shown for address in switch_addresses(plan))
 
 

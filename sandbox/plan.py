@@ -13,6 +13,7 @@ from inventory.ssh import lab_namespace
 if TYPE_CHECKING:
     from collections.abc import Callable
     from ipaddress import IPv4Address, IPv4Network
+
     from inventory.model import Site
 
     Progress = Callable[[str], None]

@@ -34,7 +34,7 @@ def start(plan: LabPlan, storage: Path) -> None:
         [
             *("nsenter", f"--net={network.NAMESPACES / plan.namespace}"),
             *("unshare", "--mount", "--propagation", "slave"),
-            str(rootfs.script_file("serve-registry.sh")),
+            *("sh", str(rootfs.script_file("serve-registry.sh"))),
             *(rootfs.stack(rootfs.REGISTRY), str(root), str(storage)),
             *(":".join(map(str, groups)), f"{plan.registry}:{plan.registry_port}"),
         ]

@@ -12,6 +12,7 @@ import os
 import socket
 import sys
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 CHUNK = 65536
@@ -49,7 +50,7 @@ async def serve(routes: dict[int, tuple[str, int]]) -> None:
         listener = socket.socket(fileno=descriptor)
         listener.setblocking(False)
         await asyncio.start_server(
-            lambda reader, writer, host=host, port=port: relay(reader, writer, host, port),
+            partial(relay, host=host, port=port),
             sock=listener,
         )
     await asyncio.Event().wait()

@@ -20,7 +20,7 @@ from inventory.errors import HearthError
 from inventory.paths import cache_dir
 from sandbox import debian
 from sandbox.command import CONTAINED, run, run_logged
-from sandbox.files import locked, remove_tree
+from sandbox.files import remove_tree
 
 if TYPE_CHECKING:
     from sandbox.plan import Progress
@@ -255,7 +255,9 @@ def ask(layer: Layer, question: str) -> str:
     with tempfile.TemporaryDirectory(prefix=".building-", dir=layers_dir()) as folder:
         merged = Path(folder)
         script = 'mount -t overlay overlay -o "lowerdir=$1" "$2"; exec chroot "$2" sh -c "$3"'
-        return run(*CONTAINED, "sh", "-euc", script, "ask", stack(layer), str(merged), question).strip()
+        return run(
+            *CONTAINED, "sh", "-euc", script, "ask", stack(layer), str(merged), question
+        ).strip()
 
 
 def run_in_stack(building: Path, lower: str, upper: str, script: str, *, offline: bool) -> None:
@@ -267,7 +269,7 @@ def run_in_stack(building: Path, lower: str, upper: str, script: str, *, offline
         [
             *CONTAINED,
             *(["--net"] if offline else []),
-            *(str(script_file("build-layer.sh")), lower, str(building / upper)),
+            *("sh", str(script_file("build-layer.sh")), lower, str(building / upper)),
             *(str(work), str(merged), "offline" if offline else "online", script),
         ],
         building.name,

@@ -57,8 +57,7 @@ def compose(layers: Sequence[Packed], settings: Mapping[str, Any], architecture:
             "mediaType": MANIFEST,
             "config": {"mediaType": CONFIG, "size": len(config), "digest": digest(config)},
             "layers": [
-                {"mediaType": LAYER, "size": layer.size, "digest": layer.digest}
-                for layer in layers
+                {"mediaType": LAYER, "size": layer.size, "digest": layer.digest} for layer in layers
             ],
         }
     )
@@ -95,6 +94,14 @@ def publish(root: Path, repository: str, tag: str, image: Image, layers: Sequenc
     tagged = home / "_manifests/tags" / tag
     link(tagged / "index", manifest)
     write_whole(tagged / "current/link", manifest)
+
+
+def alias(root: Path, repository: str, tag: str, name: str) -> None:
+    """Let a second tag name the image that a tag names now."""
+    tags = root / "docker/registry/v2/repositories" / repository / "_manifests/tags"
+    manifest = (tags / tag / "current/link").read_text()
+    link(tags / name / "index", manifest)
+    write_whole(tags / name / "current/link", manifest)
 
 
 def link(folder: Path, name: str) -> None:

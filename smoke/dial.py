@@ -11,7 +11,7 @@ import json
 import sys
 
 TIMEOUT_S = 2.0
-AT_ONCE = 128
+AT_ONCE = 256
 
 Target = tuple[str, int]
 

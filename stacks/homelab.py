@@ -50,7 +50,7 @@ def declare(site: Site, secrets: Secrets, ssh_config: Path) -> None:
             if host.tier == tier and any(p.provisioned for p in site.on_host(name))
         ]
         # Only the gateway needs the others: the rest come up side by side.
-        after = earlier if tier == "gateway" else []
+        after = list(earlier) if tier == "gateway" else []
         components = [_declare_host(site, name, secrets, ssh_config, after) for name in hosts]
         earlier += [component for component in components if component is not None]
 

@@ -140,12 +140,17 @@ async def _warm_up(
         answers.append(answer)
         missing.discard(upstream_of(answer) or "")
         if answer.status in _BUSY:
-            await asyncio.sleep(min(answer.retry_after or 1.0, max(0.0, deadline - loop.time())))
+            await asyncio.sleep(min(_pause_s(answer), max(0.0, deadline - loop.time())))
         elif answer.outcome != "complete" or _completed(answers) >= most:
             break
         else:
             await asyncio.sleep(max(0.0, answer.sent + interval_s - loop.time()))
     return answers
+
+
+def _pause_s(busy: Answer) -> float:
+    """What the gateway asks for, a second where it does not say; never a tight loop."""
+    return 1.0 if busy.retry_after is None else max(0.05, busy.retry_after)
 
 
 def _completed(answers: Sequence[Answer]) -> int:

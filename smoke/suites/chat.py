@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _check = partial(Check, "chat")
 _RATE_TOLERANCE = 0.9  # the last answers' own time shifts the rate of a short run
-_FLOWING = 0.95
+_FLOWING = 0.9  # a hiccup of the client holds single streams back; a buffer holds back all
 
 
 async def suite(bench: Bench) -> list[Check]:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 WELL_KNOWN = frozenset({111, 2375, 2376, 5000, 8000, 8404, 9100})
 """What tends to stand open by accident: Docker's API, a registry, admin pages, exporters."""
+CONTROL_PORT = 1
+"""Nothing listens here; where it is open on every host, connections prove nothing."""
 
 _check = partial(Check, "exposure")
 
@@ -64,8 +66,8 @@ def ports_of_interest(site: Site) -> frozenset[int]:
 
 
 def outside_targets(site: Site) -> set[Target]:
-    """Each port of interest on each host."""
-    ports = ports_of_interest(site)
+    """Each port of interest on each host, and the control."""
+    ports = ports_of_interest(site) | {CONTROL_PORT}
     return {(host.address, port) for host in site.hosts.values() for port in ports}
 
 
@@ -98,6 +100,9 @@ def judge_outside(site: Site, source: IPv4Address | None, seen: Sight) -> list[C
     """One check a host: what is open to the outside is what is declared."""
     if seen.fault:
         return [_unseen("open to the outside", seen.fault)]
+    if all((host.address, CONTROL_PORT) in seen.opened for host in site.hosts.values()):
+        fault = f"something on the way accepts every connection, even to port {CONTROL_PORT}"
+        return [_unseen("open to the outside", fault)]
     return [_outside(site, name, source, seen) for name in site.hosts]
 
 
@@ -149,13 +154,13 @@ def _inside(flow: Restricted, seen_by: Mapping[str, Sight]) -> Check:
     shut_out = sorted(set(flow.clients) - unasked - reached)
     parts = (("not a client, yet let in", let_in), ("a client, yet shut out", shut_out))
     faults = "; ".join(f"{what}: {listed(hosts)}" for what, hosts in parts if hosts)
-    others = [host for host in sources if host not in flow.clients]
+    closed = f"closed to {listed(host for host in sources if host not in flow.clients)}"
     return _check(
         name=f"{flow.host}: {flow.flow.reason} ({flow.flow.port}) reached by, exactly",
         target=listed(sorted(flow.clients)),
         figure=listed(sorted(reached)),
         verdict="inconclusive" if unasked and not faults else judged(not faults),
-        detail=faults or f"closed to {listed(others)}",
+        detail=faults or (f"not asked: {listed(sorted(unasked))}" if unasked else closed),
         samples=len(sources),
     )
 

@@ -13,7 +13,10 @@ def opened(host: str) -> dict[int, list[str]]:
 def test_only_the_gateway_is_open_to_all() -> None:
     site = load("homelab")
     everybody = {
-        (host, flow.port) for host in site.hosts for flow in flows_into(site, host) if flow.open_to_all
+        (host, flow.port)
+        for host in site.hosts
+        for flow in flows_into(site, host)
+        if flow.open_to_all
     }
     assert everybody == {("pi51", 80), ("pi51", 443)}
 

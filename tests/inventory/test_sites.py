@@ -79,7 +79,9 @@ def test_an_overlay_adds_replaces_and_removes(tmp_path: Path) -> None:
     assert set(base.hosts) - set(site.hosts) == {"pi41"}
     assert str(site.hosts["pi52"].address) == "192.168.1.248"
     assert site.hosts["agx0"].services["ollama"].models == ("llama3.2", "codellama:34b")
-    assert site.hosts["agx0"].services["ollama"].memory == base.placement("agx0.ollama").memory_bytes
+    assert (
+        site.hosts["agx0"].services["ollama"].memory == base.placement("agx0.ollama").memory_bytes
+    )
 
 
 def test_a_site_that_is_not_there_names_those_that_are() -> None:
@@ -99,7 +101,10 @@ def test_the_homelab_is_the_seeds() -> None:
         "pi31": "192.168.1.234",
     }
     levels = {
-        name: (route.service_level.requests_per_minute.low, route.service_level.requests_per_minute.high)
+        name: (
+            route.service_level.requests_per_minute.low,
+            route.service_level.requests_per_minute.high,
+        )
         for name, route in site.routes.items()
     }
     assert levels == {"chat": (30, 50), "code": (15, 20), "image": (2, 4)}

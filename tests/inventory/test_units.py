@@ -10,7 +10,8 @@ from inventory.units import format_size, parse_duration, parse_size
 
 
 @pytest.mark.parametrize(
-    ("text", "size"), [("512MiB", 512 * 2**20), ("8GiB", 2**33), ("1TB", 10**12), ("1.5GiB", 3 * 2**29)]
+    ("text", "size"),
+    [("512MiB", 512 * 2**20), ("8GiB", 2**33), ("1TB", 10**12), ("1.5GiB", 3 * 2**29)],
 )
 def test_a_size_is_read(text: str, size: int) -> None:
     assert parse_size(text) == size

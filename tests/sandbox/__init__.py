@@ -1,0 +1,1 @@
+"""Tests of the sandbox's parts that need neither root nor a lab."""

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+WINDOW_S = 0.2
+"""Long enough for a burst, short enough to wait for."""
+
+
 @dataclass
 class Behaviour:
     """How the gateway answers a chat request.
@@ -29,7 +33,8 @@ class Behaviour:
         truncate_every: Each so-many-th answer ends without `done`.
         hold_back: Send the whole answer at its end.
         served_by: The upstreams' names, in turn.
-        limit_per_second: Requests let through in a second; None for no limit.
+        limit: Requests let through in a window; None for no limit.
+        window_s: The limit's window.
         retry_after: Whether refusals say when to retry.
         forgive: Whether a refused client is ever let in again.
         busy_first: So many requests are answered 503 before the first other.
@@ -42,7 +47,8 @@ class Behaviour:
     truncate_every: int = 0
     hold_back: bool = False
     served_by: tuple[str, ...] = (*("agx0.ollama",) * 4, "orin0.ollama")
-    limit_per_second: int | None = None
+    limit: int | None = None
+    window_s: float = WINDOW_S
     retry_after: bool = True
     forgive: bool = True
     busy_first: int = 0
@@ -64,20 +70,21 @@ class Gateway:
         """Answer as the behaviour says."""
         how = self.behaviour
         how.requests.append(await request.json())
-        if len(how.requests) <= how.busy_first:
+        number = len(how.requests)
+        if number <= how.busy_first:
             return web.Response(status=503, headers={"Retry-After": "0"})
         if self._over_limit():
             return web.Response(status=429, headers={"Retry-After": "1"} if how.retry_after else {})
         await self._stalled()
-        return await self._stream(request)
+        return await self._stream(request, number)
 
     def _over_limit(self) -> bool:
         how, now = self.behaviour, monotonic()
-        if how.limit_per_second is None:
+        if how.limit is None:
             return False
-        while self._recent and self._recent[0] < now - 1:
+        while self._recent and self._recent[0] < now - how.window_s:
             self._recent.popleft()
-        full = len(self._recent) >= how.limit_per_second
+        full = len(self._recent) >= how.limit
         self._refused = self._refused or full
         if full or (self._refused and not how.forgive):
             return True
@@ -92,13 +99,13 @@ class Gateway:
             if begin <= now < end:
                 await asyncio.sleep(end - now)
 
-    async def _stream(self, request: web.Request) -> web.StreamResponse:
+    async def _stream(self, request: web.Request, number: int) -> web.StreamResponse:
         how = self.behaviour
+        asked = how.requests[number - 1]["options"]
+        assert isinstance(asked, dict)
         response = web.StreamResponse(headers={"X-Served-By": next(self._upstreams)})
         await response.prepare(request)
         await asyncio.sleep(how.delay_s)
-        asked = self.behaviour.requests[-1]["options"]
-        assert isinstance(asked, dict)
         count = min(how.tokens, int(asked["num_predict"]))
         held = b""
         began = monotonic()
@@ -106,7 +113,7 @@ class Gateway:
             line = _line({"message": {"content": f"t{index} "}, "done": False})
             held = await self._send(response, held + line)
             await asyncio.sleep(how.gap_s)
-        held += self._last(count, monotonic() - began)
+        held += self._last(number, count, monotonic() - began)
         if held:
             await response.write(held)
         return response
@@ -118,9 +125,9 @@ class Gateway:
         await response.write(data)
         return b""
 
-    def _last(self, count: int, seconds: float) -> bytes:
+    def _last(self, number: int, count: int, seconds: float) -> bytes:
         every = self.behaviour.truncate_every
-        if every and len(self.behaviour.requests) % every == 0:
+        if every and number % every == 0:
             return b""
         return _line(
             {

@@ -13,7 +13,7 @@ from inventory.model import Range, RateLimit
 from smoke.access import Access
 from smoke.load import chat
 from smoke.run import run
-from tests.smoke.gateway import Behaviour
+from tests.smoke.gateway import WINDOW_S, Behaviour
 
 if TYPE_CHECKING:
     from inventory.model import Site
@@ -68,23 +68,23 @@ def test_split_reuses_the_load_of_chat(judge: Judge) -> None:
     assert asked.count({"num_predict": 16}) == 50
 
 
-def test_the_first_token_is_measured_where_it_is(judge: Judge) -> None:
-    check = found(judge(Behaviour(delay_s=0.2), "chat"), SOON)
+def test_the_first_token_is_measured_where_it_is(judge: Judge, site: Site) -> None:
+    check = found(judge(Behaviour(delay_s=0.05), "chat", other=with_rate(site, 6000)), SOON)
     assert check.verdict == "pass"
-    assert seconds(check) == pytest.approx(0.2, rel=0.25)
+    assert seconds(check) == pytest.approx(0.05, abs=0.02)
 
 
-def test_slow_first_tokens_fail(judge: Judge) -> None:
-    report = judge(Behaviour(delay_s=0.6), "chat")
+def test_slow_first_tokens_fail(judge: Judge, site: Site) -> None:
+    report = judge(Behaviour(delay_s=0.12), "chat", other=with_rate(site, 6000))
     assert found(report, SOON).verdict == "fail"
     assert report.exit_code == 1
 
 
 def test_a_stall_meets_every_request_that_was_due_in_it(judge: Judge, site: Site) -> None:
-    report = judge(Behaviour(stall=(0.3, 1.0)), "chat", other=with_rate(site, 3000))
+    report = judge(Behaviour(stall=(0.2, 0.6)), "chat", other=with_rate(site, 3000))
     check = found(report, SOON)
     assert check.verdict == "fail"
-    assert seconds(check) == pytest.approx(0.68, abs=0.08)
+    assert seconds(check) == pytest.approx(0.37, abs=0.06)
 
 
 def test_truncated_streams_are_failures(judge: Judge) -> None:
@@ -95,7 +95,7 @@ def test_truncated_streams_are_failures(judge: Judge) -> None:
 
 
 def test_refusals_are_failures_and_are_named(judge: Judge) -> None:
-    report = judge(Behaviour(limit_per_second=30), "chat")
+    report = judge(Behaviour(limit=8), "chat")
     assert found(report, FULL).verdict == "fail"
     assert "x status 429" in found(report, FULL).detail
 
@@ -106,9 +106,9 @@ def test_streams_held_back_to_their_end_fail(judge: Judge) -> None:
 
 
 def test_a_quick_model_is_judged_by_longer_streams(judge: Judge) -> None:
-    quick = Behaviour(gap_s=0.0005, tokens=100)
+    quick = Behaviour(gap_s=0.0005, tokens=60)
     assert found(judge(quick, "chat"), FLOW).verdict == "pass"
-    held = Behaviour(gap_s=0.0005, tokens=100, hold_back=True)
+    held = Behaviour(gap_s=0.0005, tokens=60, hold_back=True)
     assert found(judge(held, "chat"), FLOW).verdict == "fail"
 
 
@@ -137,26 +137,24 @@ def test_no_gateway_at_all_fails_and_says_so(site: Site) -> None:
 
 
 def test_too_few_samples_are_inconclusive_and_say_how_long_it_takes(
-    judge: Judge, site: Site, monkeypatch: pytest.MonkeyPatch
+    judge: Judge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(chat, "MOST_REQUESTS", 10)
-    check = found(judge(Behaviour(), "chat", other=with_rate(site, 2000)), SOON)
+    check = found(judge(Behaviour(), "chat"), SOON)
     assert check.verdict == "inconclusive"
     assert check.detail == "10 answers are too few; 40 take 0.0 min at this rate"
 
 
-def test_a_late_generator_is_inconclusive(
-    judge: Judge, site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_late_generator_is_inconclusive(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("smoke.bench.chat_body", _slow_body)
-    report = judge(Behaviour(), "chat", other=with_rate(site, 6000))
+    report = judge(Behaviour(), "chat")
     assert found(report, SOON).verdict == "inconclusive"
     assert found(report, RATE).verdict == "inconclusive"
     assert "the generator was late" in found(report, SOON).detail
 
 
 def _slow_body(_model: str, tokens: int) -> dict[str, object]:
-    time.sleep(0.03)  # blocks the client for three intervals: it cannot keep the pace
+    time.sleep(0.01)  # blocks the client for two intervals: it cannot keep the pace
     return {"options": {"num_predict": tokens}}
 
 
@@ -177,20 +175,27 @@ def test_the_split_is_judged_by_who_answered(
     assert judge(Behaviour(served_by=served_by), "split").verdict == verdict
 
 
+@pytest.fixture
+def short_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(RateLimit, "window_seconds", WINDOW_S)
+
+
+@pytest.mark.usefixtures("short_window")
 def test_a_limit_that_holds_passes(judge: Judge) -> None:
-    report = judge(Behaviour(limit_per_second=5), "rate-limit")
+    report = judge(Behaviour(limit=5), "rate-limit")
     assert report.exit_code == 0
     assert found(report, BURST).figure == "5"
 
 
+@pytest.mark.usefixtures("short_window")
 @pytest.mark.parametrize(
     ("behaviour", "name"),
     [
         (Behaviour(), BURST),
-        (Behaviour(limit_per_second=12), BURST),
-        (Behaviour(limit_per_second=2), BURST),
+        (Behaviour(limit=12), BURST),
+        (Behaviour(limit=2), BURST),
         (
-            Behaviour(limit_per_second=5, retry_after=False),
+            Behaviour(limit=5, retry_after=False),
             "chat: refusals (429) that say when to retry",
         ),
     ],
@@ -201,15 +206,19 @@ def test_a_wrong_limit_fails(judge: Judge, behaviour: Behaviour, name: str) -> N
     assert found(report, name).verdict == "fail"
 
 
-def test_a_limiter_that_never_forgives_fails(
-    judge: Judge, site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(RateLimit, "window_seconds", 0.2)
-    report = judge(
-        Behaviour(limit_per_second=5, forgive=False), "rate-limit", other=site
-    )
+@pytest.mark.usefixtures("short_window")
+def test_a_limiter_that_never_forgives_fails(judge: Judge) -> None:
+    report = judge(Behaviour(limit=5, forgive=False), "rate-limit")
     assert found(report, "chat: a request passes again within").figure == "not at all"
     assert report.exit_code == 1
+
+
+def test_a_burst_that_outlasts_the_window_is_inconclusive(
+    judge: Judge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(RateLimit, "window_seconds", 1e-6)
+    check = found(judge(Behaviour(limit=5), "rate-limit"), BURST)
+    assert check.verdict == "inconclusive"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,83 @@
+"""The parts of the load engine: arrivals, latencies, streams."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from smoke.load.arrivals import constant, drive
+from smoke.load.chat import request_count
+from smoke.load.latency import Latencies
+from smoke.load.ollama import Stream
+
+
+def test_arrivals_are_evenly_spaced() -> None:
+    assert constant(240, 4) == [0, 0.25, 0.5, 0.75]
+
+
+@pytest.mark.parametrize(("per_minute", "count"), [(240, 50), (50, 50), (20, 20), (0.5, 1)])
+def test_a_load_is_bounded_in_requests_and_in_time(per_minute: float, count: int) -> None:
+    assert request_count(per_minute) == count
+
+
+def test_a_slow_answer_does_not_hold_the_next_request_up() -> None:
+    async def scenario() -> list[float]:
+        loop = asyncio.get_running_loop()
+
+        async def send(due: float) -> float:
+            late = loop.time() - due
+            await asyncio.sleep(0.2)
+            return late
+
+        return await drive(constant(6000, 10), send)
+
+    assert max(asyncio.run(scenario())) < 0.1
+
+
+def test_requests_that_are_overdue_are_sent_at_once_and_known_to_be_late() -> None:
+    async def scenario() -> list[float]:
+        loop = asyncio.get_running_loop()
+
+        async def send(due: float) -> float:
+            return loop.time() - due
+
+        return await drive([0, 0.5], send, start=loop.time() - 1)
+
+    assert asyncio.run(scenario()) == pytest.approx([1, 0.5], abs=0.1)
+
+
+def test_percentiles_are_within_a_thousandth() -> None:
+    latencies = Latencies(n / 1000 for n in range(1, 1001))
+    assert latencies.percentile(95) == pytest.approx(0.95, rel=0.001)
+    assert len(latencies) == 1000
+    assert latencies.encoded.startswith("HIST")
+
+
+def test_a_line_in_two_reads_is_one_line() -> None:
+    stream = Stream()
+    stream.feed(b'{"message": {"content": "a"}, "do', 1.0)
+    stream.feed(b'ne": false}\n{"done": true, "eval_count": 1}\n', 2.0)
+    assert (stream.reads, stream.lines, stream.first_text) == (2, 2, 2.0)
+    assert stream.final == {"done": True, "eval_count": 1}
+
+
+def test_the_first_token_is_the_first_text_not_an_empty_line() -> None:
+    stream = Stream()
+    stream.feed(b'{"message": {"content": ""}}\n', 1.0)
+    stream.feed(b'{"message": {"content": "a"}}\n', 2.0)
+    assert (stream.first_line, stream.first_text) == (1.0, 2.0)
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        (b"<html>\n", "a line is not of Ollama's form (b'<html>')"),
+        (b"[]\n", "a line is not of Ollama's form (b'[]')"),
+        (b'{"error": "out of memory"}\n', "the model failed (out of memory)"),
+    ],
+)
+def test_what_is_no_answer_is_named(line: bytes, fault: str) -> None:
+    stream = Stream()
+    stream.feed(line, 1.0)
+    assert stream.fault == fault
