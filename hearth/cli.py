@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -39,6 +38,9 @@ app.add_typer(sandbox_app, name="sandbox")
 
 SiteArgument = Annotated[
     str, typer.Argument(metavar="SITE", help="a site's name, or the path of its .yaml file")
+]
+JsonFileOption = Annotated[
+    Path | None, typer.Option("--json", help="write the smoke report here as JSON")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON for scripts")]
 
@@ -137,23 +139,26 @@ def smoke(
     site: SiteArgument,
     *,
     suite: Annotated[list[str] | None, typer.Option(help="only this suite; repeatable")] = None,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="write the report here as JSON")
-    ] = None,
+    json_file: JsonFileOption = None,
 ) -> None:
     """Put a running site under load and judge it: 0 all passed, 1 missed, 2 inconclusive."""
-    report = _smoke(load(site), suite)
-    if json_file is not None:
-        json_file.parent.mkdir(parents=True, exist_ok=True)
-        json_file.write_text(report.to_json() + "\n")
-    raise typer.Exit(report.exit_code)
+    raise typer.Exit(_smoke(load(site), suite, json_file).exit_code)
 
 
 @app.command()
-def up(site: SiteArgument) -> None:
-    """From nothing to a lab under load: boot (sandbox), bootstrap, provision, smoke."""
+def provision(site: SiteArgument) -> None:
+    """Put the site's services in place: `pulumi up`, with the stack and its secrets made first."""
     from hearth.engine import Stack  # noqa: PLC0415 - imports the toolchain
 
+    stack = Stack(site, load(site))
+    with step("pulumi up") as progress:
+        stack.prepare()
+        progress.summary = str(stack.up(progress))
+
+
+@app.command()
+def up(site: SiteArgument, *, json_file: JsonFileOption = None) -> None:
+    """From nothing to a lab under load: boot (sandbox), bootstrap, provision, smoke."""
     loaded = load(site)
     out.print(f"[green]ok[/green]  check: {loaded.name} is sound, {len(loaded.hosts)} machines")
     setup()
@@ -163,13 +168,21 @@ def up(site: SiteArgument) -> None:
     if loaded.sandbox is not None:
         _boot(loaded)
     _bootstrap(site, loaded)
-    stack = Stack(site, loaded)
-    with step("pulumi up") as progress:
-        stack.prepare()
-        progress.summary = str(stack.up(progress))
-    report = _smoke(loaded, None)
+    provision(site)
+    report = _smoke(loaded, None, json_file)
     _summary(site, loaded)
     raise typer.Exit(report.exit_code)
+
+
+@app.command()
+def preview(site: SiteArgument) -> None:
+    """Show what `up` would change on a site's machines, without changing anything."""
+    from hearth.engine import Stack  # noqa: PLC0415 - imports the toolchain
+
+    stack = Stack(site, load(site))
+    with step("pulumi preview") as progress:
+        stack.prepare()
+        progress.summary = str(stack.preview(progress))
 
 
 @app.command()
@@ -192,13 +205,15 @@ def down(
         return
     sandbox_down(site)
     stack.remove()
-    shutil.rmtree(state_dir(loaded.name), ignore_errors=True)
 
 
 @sandbox_app.command("up")
 def sandbox_up(site: SiteArgument = "sandbox") -> None:
     """Boot the site's machines, bare: systemd and sshd, nothing else."""
-    _boot(load(site))
+    loaded = load(site)
+    if not _can_boot(loaded):
+        raise typer.Exit(1)
+    _boot(loaded)
 
 
 @sandbox_app.command("down")
@@ -268,14 +283,15 @@ def sandbox_ssh(
 
 
 def _can_boot(site: Site) -> bool:
-    """Whether this machine can play the lab; says what it lacks where it cannot."""
-    from hearth.labs import ensure_key  # noqa: PLC0415 - needs Linux
-    from sandbox.plan import plan_for  # noqa: PLC0415
-    from sandbox.requirements import require  # noqa: PLC0415
+    """Whether this machine can play the lab; installs what it can, says what is lacking."""
+    from hearth.labs import lab_of  # noqa: PLC0415 - needs Linux
+    from sandbox import requirements  # noqa: PLC0415
 
-    ensure_key(site)
     try:
-        require(plan_for(site))
+        if requirements.missing_packages():
+            with step("packages of this machine") as progress:
+                requirements.install(progress)
+        requirements.require(lab_of(site).plan)
     except HearthError as error:
         err.print(f"the sandbox cannot run on this machine:\n{escape(str(error))}", style="yellow")
         return False
@@ -284,16 +300,12 @@ def _can_boot(site: Site) -> bool:
 
 def _preview_only(site_argument: str, site: Site) -> None:
     """What can be done without machines: render everything, let the engine plan everything."""
-    from hearth.engine import Stack  # noqa: PLC0415
     from hearth.render import render_site  # noqa: PLC0415
 
     with step("render") as progress:
         paths = render_site(site, Path("build/render"))
         progress.summary = f"{len(paths)} files in build/render"
-    stack = Stack(site_argument, site)
-    with step("pulumi preview") as progress:
-        stack.prepare()
-        progress.summary = str(stack.preview(progress))
+    preview(site_argument)
 
 
 def _boot(site: Site) -> None:
@@ -314,7 +326,7 @@ def _bootstrap(site_argument: str, site: Site) -> None:
         progress.summary = f"{done.hosts} machines, {done.changed} changes"
 
 
-def _smoke(site: Site, suites: list[str] | None) -> Report:
+def _smoke(site: Site, suites: list[str] | None, json_file: Path | None) -> Report:
     from hearth.access import access_to  # noqa: PLC0415
     from smoke.run import run  # noqa: PLC0415
 
@@ -322,6 +334,9 @@ def _smoke(site: Site, suites: list[str] | None) -> Report:
         report = run(site, access_to(site), suites, progress)
         progress.summary = f"{len(report.checks)} checks, {report.verdict}"
     report.show(out)
+    if json_file is not None:
+        json_file.parent.mkdir(parents=True, exist_ok=True)
+        json_file.write_text(report.to_json() + "\n")
     return report
 
 

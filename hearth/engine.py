@@ -6,6 +6,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -85,9 +86,10 @@ class Stack:
         gateway = self.site.hosts[self.site.gateway].address
         for setting in missing_settings(self.config(), gateway):
             self._set(setting)
-        if self.site_argument != self.site.name and self.config().get("site") is None:
+        if self.site_argument != self.site.name:
             site_file = str(Path(self.site_argument).absolute())
-            self._set(Setting("site", site_file, secret=False))
+            if self.config().get("site") != site_file:
+                self._set(Setting("site", site_file, secret=False))
         authority = state_dir(self.site.name) / "ca.crt"
         authority.parent.mkdir(parents=True, exist_ok=True)
         authority.write_text(self.config()[AUTHORITY])
@@ -106,14 +108,19 @@ class Stack:
         return self._change("destroy", progress)
 
     def remove(self) -> None:
-        """Forgets the stack and its configuration, whatever it says is still there."""
+        """Forgets the stack, its configuration and its local files, whatever they say."""
         if BACKEND.is_dir():
             self._run(
                 ["stack", "rm", "--force", "--yes", "--stack", self.site.name], lambda _: None
             )
-            for kind in ("backups", "history", "locks"):
-                _remove_below(BACKEND / ".pulumi" / kind, self.site.name)
         self.config_file.unlink(missing_ok=True)
+        for local in (
+            state_dir(self.site.name),
+            *BACKEND.glob(f".pulumi/*/hearth/{self.site.name}"),
+        ):
+            shutil.rmtree(local, ignore_errors=True)
+        if not any(BACKEND.glob(".pulumi/stacks/hearth/*.json")) and not _settings():
+            shutil.rmtree(BACKEND.parent, ignore_errors=True)
 
     def _change(self, verb: str, progress: Progress) -> Changes:
         flags = ["--non-interactive", "--color", "never", "--stack", self.site.name]
@@ -150,7 +157,9 @@ class Stack:
                 lock.unlink()
 
     def _explain(self, verb: str, output: str) -> str:
-        errors = [line for line in output.splitlines() if re.search(r"error|failed", line, re.I)]
+        errors = [
+            line for line in output.splitlines() if re.search(r"error|failed", line, re.IGNORECASE)
+        ]
         shown = "\n".join(f"    {line.strip()}" for line in errors[:12]) or output[-1500:]
         again = f"mend what is named above and run `hearth up {self.site_argument}` again"
         if "currently locked" in output:
@@ -166,15 +175,9 @@ def _make_passphrase() -> None:
         PASSPHRASE.write_text(secrets.token_urlsafe(32))
 
 
-def _remove_below(folder: Path, stack_name: str) -> None:
-    for found in sorted(folder.rglob("*"), reverse=True):
-        if stack_name in found.relative_to(folder).parts or found.name.startswith(f"{stack_name}."):
-            if found.is_dir():
-                for inner in sorted(found.rglob("*"), reverse=True):
-                    inner.rmdir() if inner.is_dir() else inner.unlink()
-                found.rmdir()
-            else:
-                found.unlink()
+def _settings() -> list[Path]:
+    """The configurations that this checkout's passphrase decrypts."""
+    return list((PROJECT / "stacks").glob("Pulumi.*.yaml"))
 
 
 def _show(line: str, progress: Progress) -> None:

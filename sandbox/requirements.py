@@ -36,6 +36,8 @@ TOOLS = {
     "unshare": "util-linux",
     "setpriv": "util-linux",
     "sysctl": "procps",
+    # Ollama is compiled here, and parts of it are C++.
+    "g++": "g++",
 }
 INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")
 INOTIFY_PER_MACHINE = 9

@@ -1,0 +1,69 @@
+# The whole lab in a box:   make up     (then: make down)
+# Everything else is `hearth --help`, or the tools themselves.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv
+
+.DEFAULT_GOAL := help
+.PHONY: help setup up down preview test unit lint bench lock clean
+
+help: ## Show what can be made
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /|/' | column -t -s '|'
+
+setup: $(VENV)/.run ## Install Hearth, the Pulumi CLI, its language host, the docker plugin
+	@$(BIN)/hearth setup
+
+up: setup ## Boot, bootstrap, provision and load-test the whole lab on this machine
+	@$(BIN)/hearth up sandbox
+
+down: $(VENV)/.run ## Stop the lab and remove every trace of it; the cache stays
+	@$(BIN)/hearth down sandbox
+
+STACK ?= sandbox
+preview: setup ## Show what Pulumi would do; STACK=sandbox
+	@$(BIN)/hearth preview $(STACK)
+
+test: setup $(VENV)/.dev lint unit ## Every check and test, the real lab included where it can run
+	@$(BIN)/pytest -q -m e2e tests/e2e
+
+unit: $(VENV)/.dev ## The tests that need no machine
+	@$(BIN)/pytest -q -m "not e2e"
+
+lint: $(VENV)/.dev ## Formatting, lint, types, who may import whom
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+
+bench: setup $(VENV)/.dev ## Time check, rendering and resource graph of 10, 100 and 1,000 hosts
+	@$(BIN)/python -m tests.bench
+
+COMPILE := $(UV) pip compile --quiet pyproject.toml --universal --python-version 3.11 \
+	--generate-hashes --no-emit-index-url --no-header --extra homelab --extra sandbox --extra install
+lock: $(UV) ## Resolve the dependencies anew, into files without addresses
+	@$(COMPILE) -o requirements/run.txt
+	@$(COMPILE) --extra dev -c requirements/run.txt -o requirements/dev.txt
+
+clean: ## Remove the environment and what was built in the checkout; not the cache
+	rm -rf $(VENV) build
+
+# A stamp a set of packages: made again when its lock file changes.
+$(UV): requirements/uv.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Hearth needs Python 3.11 or newer; set PYTHON=")'
+	@echo "  python environment ($(VENV))"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	@touch $(UV)
+
+$(VENV)/.run: requirements/run.txt pyproject.toml $(UV)
+	@echo "  python packages (requirements/run.txt)"
+	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements/run.txt
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.run
+	@echo "  python packages for tests (requirements/dev.txt)"
+	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
+	@touch $@

@@ -1,0 +1,120 @@
+"""One lab for all end-to-end tests: booted, bootstrapped and provisioned by the command itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from inventory.errors import HearthError
+from inventory.loading import load
+from inventory.model import Site
+from inventory.paths import PROJECT
+
+SITE_FILE = PROJECT / "tests" / "sites" / "valid" / "e2e.yaml"
+HEARTH = str(Path(sys.executable).with_name("hearth"))
+UP_SECONDS = 900
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """A command that has ended."""
+
+    code: int
+    output: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lab:
+    """The lab under test, by the commands that a person would use."""
+
+    site: Site
+
+    def hearth(self, *arguments: str, timeout: float = UP_SECONDS) -> Ran:
+        """Runs `hearth`."""
+        return run([HEARTH, *arguments], timeout=timeout)
+
+    def ssh(self, host: str, command: str) -> str:
+        """What a command printed on a machine, run as the administrator."""
+        config = PROJECT / ".hearth" / self.site.name / "ssh_config"
+        ran = run(["ssh", "-F", str(config), host, command], timeout=60)
+        assert ran.code == 0, ran.output
+        return ran.output.strip()
+
+    def containers(self, host: str, *flags: str) -> set[str]:
+        """Names of the containers on a machine."""
+        return set(self.ssh(host, f"docker ps {' '.join(flags)} --format '{{{{.Names}}}}'").split())
+
+    def expected(self) -> dict[str, set[str]]:
+        """The containers that the site asks for, by machine."""
+        return {
+            name: {p.name for p in self.site.on_host(name) if p.provisioned}
+            for name in self.site.hosts
+        }
+
+
+def run(
+    command: list[str], *, timeout: float, env: dict[str, str] | None = None, cwd: Path = PROJECT
+) -> Ran:
+    """Runs a command to its end; its errors are part of its output."""
+    done = subprocess.run(
+        command,
+        cwd=cwd,
+        env=os.environ | (env or {}),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+    return Ran(done.returncode, done.stdout)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skips what this machine cannot run, with the reason."""
+    if reason := why_not():
+        for item in items:
+            item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Nobody should take a run without the lab for one with it."""
+    if reason := why_not():
+        terminalreporter.write_sep("!", "END-TO-END TESTS DID NOT RUN")
+        terminalreporter.write_line(reason)
+
+
+def why_not() -> str:
+    """Why the lab cannot run here; empty where it can."""
+    if sys.platform != "linux" or os.geteuid() != 0:
+        return "the sandbox needs Linux and root: run `make test` as root"
+    from hearth.labs import lab_of  # noqa: PLC0415 - Linux only
+    from sandbox import requirements  # noqa: PLC0415
+
+    try:
+        if requirements.missing_packages():
+            requirements.install(print)
+        requirements.require(lab_of(load(str(SITE_FILE))).plan)
+    except HearthError as error:
+        return str(error)
+    return ""
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Lab, Ran, dict[str, object]]]:
+    """The lab, brought up from nothing, with what that printed and the smoke report."""
+    it = Lab(load(str(SITE_FILE)))
+    it.hearth("down", str(SITE_FILE), timeout=120)
+    report = tmp_path_factory.mktemp("report") / "smoke.json"
+    first = it.hearth("up", str(SITE_FILE), "--json", str(report))
+    try:
+        yield it, first, json.loads(report.read_text()) if report.is_file() else {}
+    finally:
+        it.hearth("down", str(SITE_FILE), timeout=120)

@@ -1,0 +1,175 @@
+"""The whole lab on real parts, in the order of its life: up, again, harm, change, destroy, down."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hearth.engine import environment
+from inventory.paths import PROJECT
+from inventory.units import MIB
+from tests.e2e.conftest import SITE_FILE, Lab, Ran, run
+
+pytestmark = pytest.mark.e2e
+
+Up = tuple[Lab, Ran, dict[str, Any]]
+
+
+def pulumi(*arguments: str) -> Ran:
+    """Pulumi by hand, as the README tells."""
+    command = ["pulumi", *arguments, "--stack", "e2e", "--non-interactive", "--color", "never"]
+    return run(command, timeout=300, env=environment())
+
+
+def changes(output: str) -> str:
+    """What the step `pulumi up` of `hearth up` says that it did."""
+    found = re.search(r"ok +pulumi up: (.*) \(", output)
+    assert found, output
+    return found[1]
+
+
+def test_one_command_brings_the_lab_up_and_every_check_passes(lab: Up) -> None:
+    _, first, report = lab
+    assert first.code == 0, first.output
+    verdicts = {check["name"]: check["verdict"] for check in report["checks"]}
+    assert set(verdicts.values()) <= {"pass", "unjudged"}, verdicts
+    assert {check["suite"] for check in report["checks"]} == {
+        "chat",
+        "split",
+        "rate-limit",
+        "exposure",
+    }
+
+
+def test_every_machine_runs_the_containers_of_its_site_and_no_other(lab: Up) -> None:
+    it = lab[0]
+    assert {name: it.containers(name, "-a") for name in it.site.hosts} == it.expected()
+
+
+def test_containers_have_the_limits_of_the_site(lab: Up) -> None:
+    it = lab[0]
+    for placement in it.site.placements():
+        if not placement.provisioned:
+            continue
+        query = "{{.HostConfig.Memory}} {{.HostConfig.RestartPolicy.Name}} {{.State.Health.Status}}"
+        found = it.ssh(placement.host_name, f"docker inspect -f '{query}' {placement.name}")
+        memory = placement.memory_bytes // MIB * MIB
+        assert found == f"{memory} unless-stopped healthy", placement.reference
+
+
+def test_machines_have_the_scaled_memory_of_their_boards(lab: Up) -> None:
+    it = lab[0]
+    status = json.loads(it.hearth("sandbox", "status", str(SITE_FILE), "--json").output)
+    limits = {m["name"]: m["memory_limit_bytes"] // MIB for m in status["machines"]}
+    assert limits == {
+        "pi51": 2048,
+        "agx0": 16384,
+        "orin0": 2048,
+        "pi52": 2048,
+        "pi41": 512,
+        "nano": 512,
+        "pi31": 512,
+    }
+
+
+def test_postgres_and_redis_admit_their_clients_with_the_password_only(lab: Up) -> None:
+    it = lab[0]
+    secret = pulumi("config", "get", "postgresPassword").output.strip()
+    query = (
+        "docker exec -i postgres sh -c "
+        "'read -r PGPASSWORD; export PGPASSWORD; psql -h 192.168.1.247 -U hearth hearth -Atc \"select 41+1\"'"
+    )
+    assert it.ssh("pi52", f"printf '%s\\n' wrong | {query} 2>&1 || true").count("failed") == 1
+    assert it.ssh("pi52", f"printf '%s\\n' '{secret}' | {query}") == "42"
+    assert "NOAUTH" in it.ssh("pi52", "docker exec redis redis-cli set a b")
+
+
+def test_secrets_are_not_in_the_state_in_plain(lab: Up) -> None:
+    del lab
+    state = (PROJECT / ".hearth/pulumi/.pulumi/stacks/hearth/e2e.json").read_text()
+    for key in ("postgresPassword", "redisPassword"):
+        assert pulumi("config", "get", key).output.strip() not in state
+    assert "PRIVATE KEY" not in state
+
+
+def test_a_second_run_changes_nothing(lab: Up) -> None:
+    again = lab[0].hearth("up", str(SITE_FILE))
+    assert again.code == 0, again.output
+    assert "7 machines, 0 changes" in again.output
+    assert re.fullmatch(r"\d+ unchanged", changes(again.output)), again.output
+
+
+def test_pyinfra_by_hand_finds_nothing_to_do(lab: Up) -> None:
+    del lab
+    program = str(Path(sys.executable).with_name("pyinfra"))
+    command = [program, "--dry", "-y", "inventory/hosts.py", "deploys/bootstrap.py"]
+    ran = run(command, timeout=120, env={"HEARTH_SITE": str(SITE_FILE)})
+    assert ran.code == 0, ran.output
+    assert len(re.findall(r"\[\S+\].*No changes", ran.output)) or "No change" in ran.output
+
+
+def test_pulumi_by_hand_plans_nothing(lab: Up) -> None:
+    del lab
+    ran = pulumi("preview", "--expect-no-changes")
+    assert ran.code == 0, ran.output
+
+
+def test_a_container_killed_by_hand_is_noticed_and_restored(lab: Up) -> None:
+    it = lab[0]
+    it.ssh("pi52", "docker kill redis")
+    assert "redis" not in it.containers("pi52")
+    ran = pulumi("up", "--yes", "--skip-preview")
+    assert ran.code == 0, ran.output
+    assert "redis" in it.containers("pi52")
+    assert not re.search(r"(nginx|engine|postgres|ollama) (updat|replac|creat|delet)", ran.output)
+
+
+@pytest.fixture
+def faster_site(tmp_path: Path) -> Iterator[Path]:
+    path = tmp_path / "e2e.yaml"
+    path.write_text(
+        f"extends: {SITE_FILE.with_suffix('')}\nname: e2e\n"
+        "routes:\n  chat:\n    rate_limit: {requests: 7, per: second}\n"
+    )
+    yield path
+    run(["true"], timeout=5)
+
+
+def test_a_changed_limit_changes_the_engine_and_nothing_else(lab: Up, faster_site: Path) -> None:
+    it = lab[0]
+    before = {h: it.ssh(h, "docker ps -q --no-trunc").split() for h in it.site.hosts}
+    ran = it.hearth("provision", str(faster_site))
+    assert ran.code == 0, ran.output
+    assert changes(ran.output).startswith("1 replaced"), ran.output
+    after = {h: it.ssh(h, "docker ps -q --no-trunc").split() for h in it.site.hosts}
+    gone = {(h, c) for h in before for c in before[h] if c not in after[h]}
+    assert [h for h, _ in gone] == ["pi51"]
+    assert "gt 7" in it.ssh("pi51", "docker exec engine cat /etc/haproxy/haproxy.cfg")
+
+
+def test_destroy_leaves_no_container(lab: Up) -> None:
+    it = lab[0]
+    ran = pulumi("destroy", "--yes", "--skip-preview")
+    assert ran.code == 0, ran.output
+    assert {name: it.containers(name, "-a") for name in it.site.hosts} == {
+        name: set() for name in it.site.hosts
+    }
+
+
+def test_down_leaves_no_trace(lab: Up) -> None:
+    ran = lab[0].hearth("down", str(SITE_FILE), timeout=120)
+    assert ran.code == 0, ran.output
+    assert "hearth.e2e" not in run(["ip", "netns"], timeout=10).output
+    assert "hearth" not in Path("/proc/self/mountinfo").read_text()
+    assert not Path("/run/hearth/e2e").exists()
+    assert not Path("/var/lib/hearth/e2e").exists()
+    assert not (PROJECT / ".hearth/e2e").exists()
+    assert not (PROJECT / "stacks/Pulumi.e2e.yaml").exists()
+    commands = (c.read_bytes() for c in Path("/proc").glob("[0-9]*/cmdline") if c.exists())
+    assert not [c for c in commands if b"hearth.e2e" in c or b"hearth/e2e" in c]
