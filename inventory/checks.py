@@ -191,8 +191,8 @@ def _models(site: Site) -> Iterator[Finding]:
         if on_disk > placement.host.storage:
             yield (
                 ("hosts", placement.host_name, "storage"),
-                f"{placement.name}'s models take {format_size(on_disk)} of {format_size(placement.host.storage)} "
-                "storage; hold fewer",
+                f"{placement.name}'s models take {format_size(on_disk)} of "
+                f"{format_size(placement.host.storage)} storage; hold fewer",
             )
 
 
@@ -279,10 +279,9 @@ def _routes(site: Site) -> Iterator[Finding]:
     yield from _range(("sessions",), site.sessions)
 
 
-def _range(path: Path_, value: object) -> Iterator[Finding]:
-    low, high = getattr(value, "low"), getattr(value, "high")  # noqa: B009
-    if low > high:
-        yield path, f"low is above high ({low:g} > {high:g}); exchange them"
+def _range(path: Path_, stated: Range) -> Iterator[Finding]:
+    if stated.low > stated.high:
+        yield path, f"low is above high ({stated.low:g} > {stated.high:g}); exchange them"
 
 
 def _registry(site: Site) -> Iterator[Finding]:

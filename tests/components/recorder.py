@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextvars
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pulumi
+from google.protobuf.json_format import MessageToDict
 from pulumi.runtime import mocks, rpc
-from pulumi.runtime.settings import configure
 
-_SECRET = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105 - the SDK's mark of a secret value
+from inventory.model import Site
+from stacks import homelab
+
+SSH_CONFIG = Path("lab/ssh_config")
+PLAIN = {
+    "postgres": "the-postgres-password",
+    "redis": "the-redis-password",
+    "tls_key": "the-private-key",
+}
+"""Secret texts, given as plain strings: a component marks what it must, whoever calls it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,27 +29,25 @@ class Recorded:
     """A resource as the engine would have seen it.
 
     Attributes:
-        parent: URN, empty at the top.
-        provider: reference of an explicit provider, empty where the default one serves.
-        depends_on: URNs.
+        inputs: as they were sent, secrets in their envelopes.
+        parent: URN.
+        provider: `URN::id` of an explicit provider, empty where the default one would serve.
+        depends_on: URNs, those that follow from the inputs included.
     """
 
+    urn: str
     type: str
     name: str
     inputs: dict[str, Any]
     parent: str
     provider: str
     retain_on_delete: bool
-    depends_on: tuple[str, ...]
+    depends_on: frozenset[str]
 
-    def is_secret(self, *path: str | int) -> bool:
-        """Whether the value at a path into the inputs is, or lies in, a secret."""
-        value: Any = self.inputs
-        for part in path:
-            if isinstance(value, dict) and value.get(rpc._special_sig_key) == _SECRET:
-                return True
-            value = value[part]
-        return isinstance(value, dict) and value.get(rpc._special_sig_key) == _SECRET
+    @property
+    def provider_name(self) -> str:
+        """The explicit provider's name, empty where there is none."""
+        return self.provider.split("::")[-2] if self.provider else ""
 
 
 @dataclass(slots=True)
@@ -51,53 +60,92 @@ class Recording:
         """The resources of a type, by name; `Container` means docker's."""
         return {r.name: r for r in self.resources if r.type.endswith(f":{kind}")}
 
+    def at(self, urn: str) -> Recorded:
+        """The resource of that URN."""
+        return next(r for r in self.resources if r.urn == urn)
+
+
+def is_secret(value: Any) -> bool:
+    """Whether a recorded value is a secret."""
+    return isinstance(value, dict) and value.get(rpc._special_sig_key) == rpc._special_secret_sig
+
+
+def opened(value: Any) -> Any:
+    """The value out of its secret envelope."""
+    return value["value"] if is_secret(value) else value
+
+
+def public_texts(value: Any) -> Iterator[str]:
+    """Every text within a recorded value that is not part of a secret."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict) and not is_secret(value):
+        for key, below in value.items():
+            yield key
+            yield from public_texts(below)
+    elif isinstance(value, list):
+        for item in value:
+            yield from public_texts(item)
+
 
 class _Monitor(mocks.MockMonitor):
     """The SDK's mock engine, which keeps what its own mocks are not told."""
 
-    def __init__(self, inner: mocks.Mocks, recording: Recording) -> None:
+    def __init__(self, inner: mocks.Mocks) -> None:
         super().__init__(inner)
-        self.recording = recording
+        self.recording = Recording()
 
     def RegisterResource(self, request: Any) -> Any:  # noqa: N802 - the name of the call
-        inputs = rpc.deserialize_properties(request.object, keep_unknowns=True)
-        plain = _plain(request.object)
         self.recording.resources.append(
             Recorded(
+                urn=self.make_urn(request.parent, request.type, request.name),
                 type=request.type,
                 name=request.name,
-                inputs=plain if plain is not None else inputs,
+                inputs=MessageToDict(request.object),
                 parent=request.parent,
-                provider=request.provider or next(iter(request.providers.values()), ""),
+                provider=request.provider,
                 retain_on_delete=request.retainOnDelete,
-                depends_on=tuple(request.dependencies),
+                depends_on=frozenset(request.dependencies),
             )
         )
         return super().RegisterResource(request)
 
 
-def _plain(struct: Any) -> dict[str, Any]:
-    from google.protobuf import json_format  # noqa: PLC0415 - beside its only use
-
-    converted: dict[str, Any] = json_format.MessageToDict(struct)
-    return converted
-
-
 class _Mocks(mocks.Mocks):
+    """Everything is made at once and is what it was asked to be."""
+
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[Any, Any]]:
         return f"{args.name}-id", {**args.inputs, "imageId": f"sha256:{args.name}"}
 
-    def call(self, args: mocks.MockCallArgs) -> dict[Any, Any]:
-        return args.args
+    def call(self, args: mocks.MockCallArgs) -> tuple[dict[Any, Any], None]:
+        return args.args, None
 
 
 def record(program: Callable[[], None]) -> Recording:
-    """Runs a program to its end and returns all that it registered."""
-    recording = Recording()
-    inner = _Mocks()
-    mocks.set_mocks(inner, project="hearth", stack="test", preview=False)
-    settings = pulumi.runtime.settings.SETTINGS
-    settings.monitor = _Monitor(inner, recording)
-    configure(settings) if False else None  # noqa: B018
-    pulumi.runtime.test(program)()
-    return recording
+    """Runs a program to its end and returns all that it registered.
+
+    Raises:
+        Exception: whatever the program, or a callback of its outputs, raised.
+    """
+
+    def run() -> Recording:
+        monitor = _Monitor(_Mocks())
+        mocks.set_mocks(
+            monitor.mocks, project="hearth", stack="test", preview=False, monitor=monitor
+        )
+        pulumi.runtime.test(program)()
+        return monitor.recording
+
+    # The SDK keeps its state in context variables: a context of its own leaves nothing behind.
+    return contextvars.copy_context().run(run)
+
+
+def record_site(site: Site) -> Recording:
+    """What the homelab stack declares of a site."""
+    secrets = homelab.Secrets(
+        postgres_password=PLAIN["postgres"],
+        redis_password=PLAIN["redis"],
+        tls_certificate="the-certificate",
+        tls_private_key=PLAIN["tls_key"],
+    )
+    return record(lambda: homelab.declare(site, secrets, SSH_CONFIG))

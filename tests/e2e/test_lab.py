@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -81,10 +82,9 @@ def test_machines_have_the_scaled_memory_of_their_boards(lab: Up) -> None:
 def test_postgres_and_redis_admit_their_clients_with_the_password_only(lab: Up) -> None:
     it = lab[0]
     secret = pulumi("config", "get", "postgresPassword").output.strip()
-    query = (
-        "docker exec -i postgres sh -c "
-        "'read -r PGPASSWORD; export PGPASSWORD; psql -h 192.168.1.247 -U hearth hearth -Atc \"select 41+1\"'"
-    )
+    login = "psql -h postgres -U hearth hearth -Atc 'select 41+1'"
+    script = f"read -r PGPASSWORD; export PGPASSWORD; {login}"
+    query = f"docker exec -i postgres sh -c {shlex.quote(script)}"
     assert it.ssh("pi52", f"printf '%s\\n' wrong | {query} 2>&1 || true").count("failed") == 1
     assert it.ssh("pi52", f"printf '%s\\n' '{secret}' | {query}") == "42"
     assert "NOAUTH" in it.ssh("pi52", "docker exec redis redis-cli set a b")
