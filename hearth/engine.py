@@ -7,7 +7,6 @@ import os
 import re
 import secrets
 import shutil
-import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +14,13 @@ from typing import Any
 
 import yaml
 
+from hearth.interrupted import clear_dead_locks, leftovers
 from hearth.processes import Finished, stream
 from hearth.secrets import AUTHORITY, Setting, missing_settings
 from inventory.errors import HearthError
 from inventory.model import Site
 from inventory.paths import PROJECT, state_dir
+from inventory.ssh import write_ssh_config
 from tools import toolchain
 
 Progress = Callable[[str], None]
@@ -147,14 +148,23 @@ class Stack:
         self._pulumi("config", "set", key, kind, "--stack", self.site.name, text=setting.value)
 
     def _mend_interrupted(self, progress: Progress) -> None:
-        """Clears the lock of an update that was killed on this machine."""
-        locks = BACKEND / ".pulumi" / "locks" / "organization" / "hearth" / self.site.name
-        for lock in locks.glob("*.json"):
-            holder = json.loads(lock.read_text())
-            here = holder.get("hostname") == socket.gethostname()
-            if here and not Path(f"/proc/{holder.get('pid')}").exists():
-                progress("an earlier update was killed: clearing its lock")
-                lock.unlink()
+        """Clears what an update that was killed on this machine left behind."""
+        store = BACKEND / ".pulumi"
+        name = self.site.name
+        if clear_dead_locks(store / "locks" / "organization" / "hearth" / name):
+            progress("an earlier update was killed: its lock is cleared")
+        checkpoint = store / "stacks" / "hearth" / f"{name}.json"
+        if not checkpoint.is_file() or not (found := leftovers(json.loads(checkpoint.read_text()))):
+            return
+        progress(f"an earlier update was killed: {len(found)} unfinished resources are cleared")
+        config = str(write_ssh_config(self.site))
+        for leftover in found:
+            if leftover.name is not None:
+                command = ["ssh", "-F", config, leftover.host, "docker", *leftover.command]
+                # It may never have been made: then there is nothing to remove, and no error.
+                stream(command, {}, lambda _: None)
+        flags = ["--clear-pending-creates", "--yes", "--skip-preview"]
+        self._pulumi("refresh", *flags, "--stack", name)
 
     def _explain(self, verb: str, output: str) -> str:
         errors = [

@@ -53,15 +53,16 @@ class Gateway(pulumi.ComponentResource):
                 pulumi.ResourceOptions(parent=self, depends_on=list(after)),
             )
 
-        before: tuple[Service, ...] = ()
         if "redis" in placements:
             redis = placements["redis"]
-            before = (service("redis", redis_file(redis, args.redis_password, durable=False)),)
-        for kind in GATEWAY_ENGINES:
-            if kind in placements:
-                before = (service(kind, _engine_file(args, kind), after=before),)
+            service("redis", redis_file(redis, args.redis_password, durable=False))
+        engines = tuple(
+            service(kind, _engine_file(args, kind))
+            for kind in GATEWAY_ENGINES
+            if kind in placements
+        )
         if "nginx" in placements:
-            service("nginx", *_nginx_files(args), after=before)
+            service("nginx", *_nginx_files(args), after=engines)
         self.url = pulumi.Output.from_input(f"https://{args.site.hosts[args.host_name].address}")
         self.register_outputs({"url": self.url})
 

@@ -11,4 +11,5 @@ def lab_network(name: str, parent: pulumi.Resource) -> pulumi.Output[str]:
     network = docker.Network(
         f"{name}-lab", name="lab", driver="bridge", opts=pulumi.ResourceOptions(parent=parent)
     )
-    return network.name
+    name_of_network: pulumi.Output[str] = network.name
+    return name_of_network

@@ -69,7 +69,7 @@ class Service(pulumi.ComponentResource):
             image=image.image_id,
             command=list(args.command or shape.command) or None,
             envs=[
-                f"{key}={value}" for key, value in (shape.environment | args.environment).items()
+                f"{key}={value}" for key, value in {**shape.environment, **args.environment}.items()
             ],
             hostname=placement.name,
             networks_advanced=[

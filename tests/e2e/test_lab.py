@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
+import signal
+import subprocess
 import sys
-from collections.abc import Iterator
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +18,7 @@ import pytest
 from hearth.engine import environment
 from inventory.paths import PROJECT
 from inventory.units import MIB
-from tests.e2e.conftest import SITE_FILE, Lab, Ran, run
+from tests.e2e.conftest import HEARTH, SITE_FILE, Lab, Ran, run
 
 pytestmark = pytest.mark.e2e
 
@@ -85,7 +88,9 @@ def test_postgres_and_redis_admit_their_clients_with_the_password_only(lab: Up) 
     login = "psql -h postgres -U hearth hearth -Atc 'select 41+1'"
     script = f"read -r PGPASSWORD; export PGPASSWORD; {login}"
     query = f"docker exec -i postgres sh -c {shlex.quote(script)}"
-    assert it.ssh("pi52", f"printf '%s\\n' wrong | {query} 2>&1 || true").count("failed") == 1
+    assert it.ssh("pi52", f"printf '%s\\n' wrong | {query} 2>&1 || true").endswith(
+        'password authentication failed for user "hearth"'
+    )
     assert it.ssh("pi52", f"printf '%s\\n' '{secret}' | {query}") == "42"
     assert "NOAUTH" in it.ssh("pi52", "docker exec redis redis-cli set a b")
 
@@ -108,16 +113,27 @@ def test_a_second_run_changes_nothing(lab: Up) -> None:
 def test_pyinfra_by_hand_finds_nothing_to_do(lab: Up) -> None:
     del lab
     program = str(Path(sys.executable).with_name("pyinfra"))
-    command = [program, "--dry", "-y", "inventory/hosts.py", "deploys/bootstrap.py"]
+    command = [program, "-y", "inventory/hosts.py", "deploys/bootstrap.py"]
     ran = run(command, timeout=120, env={"HEARTH_SITE": str(SITE_FILE)})
     assert ran.code == 0, ran.output
-    assert len(re.findall(r"\[\S+\].*No changes", ran.output)) or "No change" in ran.output
+    assert re.search(r"Grand total +(\d+) +- +- +\1 ", ran.output), ran.output
 
 
 def test_pulumi_by_hand_plans_nothing(lab: Up) -> None:
     del lab
     ran = pulumi("preview", "--expect-no-changes")
     assert ran.code == 0, ran.output
+
+
+def test_an_update_without_changes_takes_at_most_eight_seconds(lab: Up) -> None:
+    del lab
+    seconds = []
+    for _ in range(3):
+        started = time.monotonic()
+        assert pulumi("up", "--yes", "--skip-preview").code == 0
+        seconds.append(time.monotonic() - started)
+    # The best of three: the machine may be busy with something else.
+    assert min(seconds) <= 8, seconds
 
 
 def test_a_container_killed_by_hand_is_noticed_and_restored(lab: Up) -> None:
@@ -131,14 +147,13 @@ def test_a_container_killed_by_hand_is_noticed_and_restored(lab: Up) -> None:
 
 
 @pytest.fixture
-def faster_site(tmp_path: Path) -> Iterator[Path]:
+def faster_site(tmp_path: Path) -> Path:
     path = tmp_path / "e2e.yaml"
     path.write_text(
         f"extends: {SITE_FILE.with_suffix('')}\nname: e2e\n"
         "routes:\n  chat:\n    rate_limit: {requests: 7, per: second}\n"
     )
-    yield path
-    run(["true"], timeout=5)
+    return path
 
 
 def test_a_changed_limit_changes_the_engine_and_nothing_else(lab: Up, faster_site: Path) -> None:
@@ -160,6 +175,26 @@ def test_destroy_leaves_no_container(lab: Up) -> None:
     assert {name: it.containers(name, "-a") for name in it.site.hosts} == {
         name: set() for name in it.site.hosts
     }
+
+
+def test_an_update_that_was_killed_is_continued(lab: Up) -> None:
+    it = lab[0]
+    doomed = subprocess.Popen(
+        [HEARTH, "provision", str(SITE_FILE)],
+        cwd=PROJECT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 120
+    while not it.containers("pi52", "-a"):
+        assert time.monotonic() < deadline
+    os.killpg(doomed.pid, signal.SIGKILL)
+    doomed.wait()
+    ran = it.hearth("provision", str(SITE_FILE))
+    assert ran.code == 0, ran.output
+    assert {name: it.containers(name) for name in it.site.hosts} == it.expected()
 
 
 def test_down_leaves_no_trace(lab: Up) -> None:
