@@ -1,6 +1,7 @@
 """A bare machine becomes one that the lab can use.
 
-By hand: `pyinfra inventory/hosts.py deploys/bootstrap.py`. HEARTH_SITE names the site, `homelab` where it is not set.
+By hand: `pyinfra inventory/hosts.py deploys/bootstrap.py`. HEARTH_SITE names the site,
+`homelab` where it is not set.
 """
 
 from __future__ import annotations

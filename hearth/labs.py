@@ -37,4 +37,4 @@ def share_known_hosts(site: Site, lab: Lab) -> None:
     """Puts the machines' host keys where the site's ssh_config looks for them."""
     target = state_dir(site.name) / "known_hosts"
     target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(lab.plan.state / "known_hosts", target)
+    shutil.copyfile(lab.plan.known_hosts, target)

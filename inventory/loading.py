@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import textwrap
-from copy import deepcopy
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -114,12 +113,20 @@ def schema() -> dict[str, Any]:
 
 def _optional(part: Any, suffix: str) -> Any:
     """A copy of a schema in which nothing is required and null removes."""
-    part = deepcopy(part)
     if isinstance(part, list):
         return [_optional(item, suffix) for item in part]
     if not isinstance(part, dict):
         return part
-    part = {key: _optional(value, suffix) for key, value in part.items() if key != "required"}
-    if isinstance(reference := part.get("$ref"), str):
-        part = {"anyOf": [{"$ref": reference + suffix}, {"type": "null"}]}
-    return part
+    copy = {key: _optional(value, suffix) for key, value in part.items() if key != "required"}
+    if isinstance(reference := copy.get("$ref"), str):
+        copy["$ref"] = reference + suffix
+    for named in ("properties", "patternProperties"):
+        if named in copy:
+            copy[named] = {key: _or_null(value) for key, value in copy[named].items()}
+    if isinstance(copy.get("additionalProperties"), dict):
+        copy["additionalProperties"] = _or_null(copy["additionalProperties"])
+    return copy
+
+
+def _or_null(part: Any) -> dict[str, Any]:
+    return {"anyOf": [part, {"type": "null"}]}

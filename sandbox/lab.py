@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from inventory.errors import HearthError
 from sandbox import cgroup, forward, images, network, process, registry, requirements, rootfs
-from sandbox.connect import known_hosts
 from sandbox.files import locked, remove_tree, write_whole
 from sandbox.machine import Machine
 
@@ -82,7 +81,7 @@ class Lab:
             self.plan.state.mkdir(parents=True, exist_ok=True)
             network.create_switch(self.plan)
             keys = [machine.host_key() for machine in self.machines]
-            write_whole(known_hosts(self.plan), "".join(keys))
+            write_whole(self.plan.known_hosts, "".join(keys))
             self._boot_all(progress)
 
     def _boot_all(self, progress: Progress) -> None:

@@ -90,6 +90,11 @@ class LabPlan:
         """The network namespace of the lab's switch, registry and operator."""
         return lab_namespace(self.name)
 
+    @property
+    def known_hosts(self) -> Path:
+        """The host keys of the lab's machines, so that ssh can be strict."""
+        return self.state / "known_hosts"
+
     def machine_namespace(self, machine: str) -> str:
         """The network namespace of one machine."""
         return f"{self.namespace}.{machine}"

@@ -141,11 +141,12 @@ def check_groups() -> Iterator[Lack]:
 
 def check_kernel(plan: LabPlan) -> Iterator[Lack]:
     """Overlay mounts, bridges and packet filters, each tried."""
-    near = nearest_folder(plan.disks)
-    if not overlay_works(near):
+    # Tried where `down` sweeps, should the trial be killed.
+    plan.disks.mkdir(parents=True, exist_ok=True)
+    if not overlay_works(plan.disks):
         yield Lack(
             "overlay mounts do not work",
-            f"on the filesystem of {near}",
+            f"on the filesystem of {plan.disks}",
             "choose disks on ext4, xfs or btrfs, and load the module: modprobe overlay",
         )
     wires = "ip link add name lan0 type bridge; ip link add name left0 type veth peer name right0"

@@ -104,7 +104,9 @@ def main() -> int:
     report.write_text(json.dumps([asdict(figure) for figure in found], indent=2) + "\n")
     slow = [f for f in found if f.value > LIMITS.get(f.name, f.value)]
     for figure in slow:
-        console.print(f"{figure.name}: {figure.value:.1f} s, over the limit ({LIMITS[figure.name]:g} s)")
+        console.print(
+            f"{figure.name}: {figure.value:.1f} s, over the limit ({LIMITS[figure.name]:g} s)"
+        )
     return 1 if slow else 0
 
 

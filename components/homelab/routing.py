@@ -39,7 +39,7 @@ def _inner_port(placement: Placement) -> int:
 
 
 def nginx_config(site: Site) -> str:
-    """nginx's configuration file: TLS, then everything to the engine."""
+    """The configuration file of nginx: TLS, then everything to the engine."""
     engine = gateway_service(site, *GATEWAY_ENGINES)
     silences = [route.response_timeout for route in served_routes(site).values()]
     return render(

@@ -76,7 +76,9 @@ def sandbox() -> Lab:
     return recorded("sandbox")
 
 
-@pytest.fixture(scope="module", params=["homelab", "sandbox", str(MINIMAL)], ids=lambda s: Path(s).stem)
+@pytest.fixture(
+    scope="module", params=["homelab", "sandbox", str(MINIMAL)], ids=lambda s: Path(s).stem
+)
 def lab(request: pytest.FixtureRequest) -> Lab:
     return recorded(request.param)
 
@@ -233,8 +235,9 @@ def test_no_secret_stands_anywhere_in_the_open(lab: Lab) -> None:
 
 
 def test_the_postgres_password_is_a_file_and_no_setting(homelab: Lab) -> None:
-    assert opened(homelab.uploads("pi52.postgres")["/run/secrets/postgres-password"]) == (
-        PLAIN["postgres"]
+    assert (
+        opened(homelab.uploads("pi52.postgres")["/run/secrets/postgres-password"])
+        == (PLAIN["postgres"])
     )
     envs = homelab.containers["pi52.postgres"].inputs["envs"]
     assert "POSTGRES_PASSWORD_FILE=/run/secrets/postgres-password" in envs
@@ -272,9 +275,7 @@ def test_a_sandbox_pulls_from_the_labs_own_registry(sandbox: Lab) -> None:
 
 def test_the_gateway_waits_for_the_machines_that_it_asks(lab: Lab) -> None:
     (gateway,) = lab.recording.of_type("Gateway").values()
-    behind = {
-        lab.containers[p.reference].urn for p in lab.provisioned if p.host.tier != "gateway"
-    }
+    behind = {lab.containers[p.reference].urn for p in lab.provisioned if p.host.tier != "gateway"}
     assert behind
     assert behind <= gateway.depends_on
 

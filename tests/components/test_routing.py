@@ -104,14 +104,12 @@ def haproxy_facts(text: str) -> dict[str, Facts]:
     file = sections(text)
     frontend = file["frontend gateway"]
     facts = {}
-    for (name, *condition) in after(frontend, "use_backend"):
+    for name, *condition in after(frontend, "use_backend"):
         acl = condition[-1]
         backend, table = file[f"backend {name}"], file[f"backend limit_{name}"]
         exact, below = after(frontend, "acl", acl)
         assert below == ["path_beg", exact[1] + "/"]
-        (limit,) = [
-            words for words in after(frontend, "http-request", "return") if acl in words
-        ]
+        (limit,) = [words for words in after(frontend, "http-request", "return") if acl in words]
         assert limit[:2] == ["status", "429"]
         window = re.search(r"http_req_rate\((\w+)\)", " ".join(one(table, "stick-table")))
         assert window

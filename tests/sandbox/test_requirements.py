@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from inventory.errors import HearthError
-from sandbox import connect, debian, network, requirements
+from sandbox import debian, network, requirements
 from sandbox.plan import LabPlan, MachinePlan
 
 
@@ -129,8 +129,3 @@ def test_a_name_that_would_blur_labs_is_refused() -> None:
 
 def test_ports_have_names_that_fit_an_interface() -> None:
     assert {len(network.port(machine)) <= 15 for machine in plan().machines} == {True}
-
-
-def test_ssh_steps_into_the_labs_namespace() -> None:
-    command = "nsenter --net=/run/netns/hearth.trial nc %h %p"
-    assert connect.proxy_command(plan()) == command

@@ -1,0 +1,149 @@
+"""What a person at a shell gets: exit codes, one line an error, JSON where it was asked for."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import typer
+from jsonschema import Draft202012Validator
+
+from hearth.cli import app, main
+
+SITES = Path(__file__).parents[1] / "sites"
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+class Shell:
+    """Runs `hearth` as its console script does."""
+
+    def __init__(
+        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.capsys = capsys
+        self.monkeypatch = monkeypatch
+
+    def __call__(self, *arguments: str) -> Ended:
+        self.monkeypatch.setattr(sys, "argv", ["hearth", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        printed = self.capsys.readouterr()
+        return Ended(int(ended.value.code or 0), printed.out, printed.err)
+
+
+@pytest.fixture
+def hearth(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Shell:
+    return Shell(capsys, monkeypatch)
+
+
+def commands() -> list[list[str]]:
+    """Every command, as it is typed."""
+    top = typer.main.get_group(app)
+    found = [[name] for name in top.commands]
+    below = typer.main.get_group(app).commands["sandbox"]
+    assert isinstance(below, typer.core.TyperGroup)
+    return found + [["sandbox", name] for name in below.commands]
+
+
+@pytest.mark.parametrize("command", commands(), ids=" ".join)
+def test_every_command_explains_itself(hearth: Shell, command: list[str]) -> None:
+    ended = hearth(*command, "--help")
+    assert ended.code == 0
+    assert "Usage" in ended.out
+
+
+@pytest.mark.parametrize("site", ["homelab", "sandbox", str(SITES / "valid" / "minimal.yaml")])
+def test_a_sound_site_passes(hearth: Shell, site: str) -> None:
+    ended = hearth("check", site)
+    assert ended.code == 0
+    assert ended.out.startswith(f"{Path(site).stem}: sound")
+    assert ended.err == ""
+
+
+def test_check_shows_how_each_boards_memory_is_used_and_what_is_planned(hearth: Shell) -> None:
+    lines = hearth("check", "homelab").out.splitlines()
+    (orin0,) = [line for line in lines if line.startswith("orin0")]
+    assert "192.168.1.157" in orin0
+    assert "of 7 GiB" in orin0
+    assert orin0.endswith("comfyui, ollama, node-exporter")
+    (planned,) = [line for line in lines if line.startswith("planned, not provisioned yet: ")]
+    assert "orin0.comfyui" in planned
+    assert "ollama" not in planned
+
+
+def test_check_tells_scripts_the_same_in_json(hearth: Shell) -> None:
+    told = json.loads(hearth("check", "homelab", "--json").out)
+    assert told["site"] == "homelab"
+    assert [host["host"] for host in told["hosts"]][:2] == ["pi51", "agx0"]
+    assert all(0 < host["memory_bytes"] <= host["budget_bytes"] for host in told["hosts"])
+    assert "orin0.comfyui" in told["planned"]
+
+
+def test_a_defect_is_one_line_with_its_place_and_what_to_do(hearth: Shell) -> None:
+    ended = hearth("check", str(SITES / "invalid" / "duplicate-address.yaml"))
+    assert (ended.code, ended.out) == (1, "")
+    (line,) = ended.err.splitlines()
+    assert line.startswith("duplicate-address.yaml:")
+    assert line.endswith("give each an address of its own")
+
+
+def test_an_unknown_site_is_one_line_that_names_those_that_are(hearth: Shell) -> None:
+    ended = hearth("check", "hoomlab")
+    assert (ended.code, ended.out) == (1, "")
+    (line,) = ended.err.splitlines()
+    assert line.startswith("hoomlab: no such site")
+    assert "name one of homelab, sandbox" in line
+
+
+def test_every_command_with_a_site_refuses_an_unknown_one_alike(hearth: Shell) -> None:
+    for command in (["render"], ["draw"], ["bootstrap"], ["smoke"], ["sandbox", "status"]):
+        ended = hearth(*command, "hoomlab")
+        assert ended.code == 1, command
+        assert ended.err.startswith("hoomlab: no such site"), command
+
+
+def test_real_boards_are_not_booted(hearth: Shell) -> None:
+    ended = hearth("sandbox", "status", "homelab")
+    assert ended.code == 1
+    assert ended.err == (
+        "homelab: its machines are real boards; only a site with `sandbox:` can be booted\n"
+    )
+
+
+def test_an_unknown_machine_is_refused_with_those_that_are(hearth: Shell) -> None:
+    ended = hearth("sandbox", "ssh", "pi99")
+    assert ended.code == 1
+    assert ended.err.startswith("sandbox: no such machine (pi99); known are pi51, agx0")
+
+
+def test_a_command_without_its_site_is_a_mistake_in_usage(hearth: Shell) -> None:
+    assert hearth("check").code == 2
+    assert hearth("no-such-command").code == 2
+
+
+def test_the_schema_is_json_and_a_schema(hearth: Shell) -> None:
+    ended = hearth("schema")
+    assert ended.code == 0
+    Draft202012Validator.check_schema(json.loads(ended.out))
+
+
+def test_render_writes_every_machines_files_with_secrets_left_blank(
+    hearth: Shell, tmp_path: Path
+) -> None:
+    ended = hearth("render", "homelab", "--out", str(tmp_path))
+    assert ended.code == 0
+    written = {str(p.relative_to(tmp_path / "homelab")) for p in tmp_path.rglob("*") if p.is_file()}
+    assert {"ssh_config", "pi51/nginx.conf", "pi51/kong.yaml", "pi41/nftables.conf"} <= written
+    assert "password: (secret)" in (tmp_path / "homelab/pi51/kong.yaml").read_text()
+    assert "haproxy.cfg" not in " ".join(written)
