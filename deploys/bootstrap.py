@@ -19,7 +19,7 @@ config.SUDO = True
 
 site = current_site()
 
-administrator(site.ssh.admin_user, site.ssh.public_key)
+administrator(site.ssh.admin_user, site.ssh.require_public_key())
 keys_only()
 engine(site.registry.endpoint if site.registry else None)
 firewall(flows_into(site, host.name))

@@ -41,6 +41,7 @@ def bootstrap(site_argument: str, site: Site, progress: Callable[[str], None]) -
     Raises:
         HearthError: with the machine and the operation that failed.
     """
+    site.ssh.require_public_key()
     hosts: set[str] = set()
 
     def on_line(raw: str) -> None:

@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import click
 import typer
 from rich.markup import escape
 from rich.table import Table
@@ -25,6 +24,8 @@ if TYPE_CHECKING:
     from inventory.model import Site
     from smoke.report import Report
 
+LAB, SITE, STEP = "The whole lab", "A site", "A step alone"
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -34,7 +35,7 @@ app = typer.Typer(
 sandbox_app = typer.Typer(
     no_args_is_help=True, help="A whole lab on this machine, booted for real."
 )
-app.add_typer(sandbox_app, name="sandbox")
+app.add_typer(sandbox_app, name="sandbox", rich_help_panel=STEP)
 
 SiteArgument = Annotated[
     str, typer.Argument(metavar="SITE", help="a site's name, or the path of its .yaml file")
@@ -45,7 +46,58 @@ JsonFileOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON for scripts")]
 
 
-@app.command()
+@app.command(rich_help_panel=LAB)
+def up(site: SiteArgument, *, json_file: JsonFileOption = None) -> None:
+    """From nothing to a lab under load: boot (sandbox), bootstrap, provision, smoke."""
+    loaded = load(site)
+    out.print(f"[green]ok[/green]  check: {loaded.name} is sound, {len(loaded.hosts)} machines")
+    setup()
+    if loaded.sandbox is not None and not _can_boot(loaded):
+        _preview_only(site, loaded)
+        raise typer.Exit(2)
+    if loaded.sandbox is not None:
+        _boot(loaded)
+    _bootstrap(site, loaded)
+    provision(site)
+    report = _smoke(loaded, None, json_file)
+    _summary(site, loaded)
+    raise typer.Exit(report.exit_code)
+
+
+@app.command(rich_help_panel=STEP)
+def preview(site: SiteArgument) -> None:
+    """Show what `up` would change on a site's machines, without changing anything."""
+    from hearth.engine import Stack  # noqa: PLC0415 - imports the toolchain
+
+    stack = Stack(site, load(site))
+    with step("pulumi preview") as progress:
+        stack.prepare()
+        progress.summary = str(stack.preview(progress))
+
+
+@app.command(rich_help_panel=LAB)
+def down(
+    site: SiteArgument,
+    *,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="do not ask")] = False,
+) -> None:
+    """Stop a site: a sandbox goes without a trace, real boards lose their containers."""
+    from hearth.engine import Stack  # noqa: PLC0415 - imports the toolchain
+
+    loaded = load(site)
+    stack = Stack(site, loaded)
+    if loaded.sandbox is None:
+        cost = f"This removes every container of {loaded.name}; data volumes stay. Go on?"
+        if not yes and not typer.confirm(cost):
+            raise typer.Exit(1)
+        with step("pulumi destroy") as progress:
+            progress.summary = str(stack.destroy(progress))
+        return
+    sandbox_down(site)
+    stack.remove()
+
+
+@app.command(rich_help_panel=SITE)
 def check(site: SiteArgument, *, as_json: JsonOption = False) -> None:
     """Say everything that is wrong with a site, or how its boards' memory is used."""
     loaded = load(site)
@@ -81,13 +133,13 @@ def _budget(site: Site, host_name: str) -> dict[str, Any]:
     }
 
 
-@app.command(name="schema")
+@app.command(name="schema", rich_help_panel=SITE)
 def print_schema() -> None:
     """Print the JSON Schema of site files, for editors."""
     sys.stdout.write(json.dumps(schema(), indent=2) + "\n")
 
 
-@app.command()
+@app.command(rich_help_panel=SITE)
 def draw(site: SiteArgument) -> None:
     """Print a picture of a site (SVG)."""
     from hearth.draw import svg  # noqa: PLC0415 - only this command needs it
@@ -95,7 +147,7 @@ def draw(site: SiteArgument) -> None:
     sys.stdout.write(svg(load(site)))
 
 
-@app.command()
+@app.command(rich_help_panel=SITE)
 def render(
     site: SiteArgument,
     folder: Annotated[Path, typer.Option("--out", help="where to write")] = Path("build/render"),
@@ -107,7 +159,7 @@ def render(
         out.print(str(path))
 
 
-@app.command()
+@app.command(rich_help_panel=STEP)
 def setup() -> None:
     """Find, download or build the Pulumi CLI, its Python language host and the docker plugin."""
     from tools import toolchain  # noqa: PLC0415 - only this command needs it
@@ -119,7 +171,7 @@ def setup() -> None:
             progress.note(str(part))
 
 
-@app.command()
+@app.command(rich_help_panel=STEP)
 def env() -> None:
     """Print what a shell needs to run pulumi by hand: eval "$(hearth env)"."""
     from hearth.engine import environment  # noqa: PLC0415 - only this command needs it
@@ -128,13 +180,13 @@ def env() -> None:
         sys.stdout.write(f"export {key}={shlex.quote(value)}\n")
 
 
-@app.command()
+@app.command(rich_help_panel=STEP)
 def bootstrap(site: SiteArgument) -> None:
     """Make bare machines ready over ssh: administrator, sshd, Docker, firewall."""
     _bootstrap(site, load(site))
 
 
-@app.command()
+@app.command(rich_help_panel=STEP)
 def smoke(
     site: SiteArgument,
     *,
@@ -145,7 +197,7 @@ def smoke(
     raise typer.Exit(_smoke(load(site), suite, json_file).exit_code)
 
 
-@app.command()
+@app.command(rich_help_panel=STEP)
 def provision(site: SiteArgument) -> None:
     """Put the site's services in place: `pulumi up`, with the stack and its secrets made first."""
     from hearth.engine import Stack  # noqa: PLC0415 - imports the toolchain
@@ -154,57 +206,6 @@ def provision(site: SiteArgument) -> None:
     with step("pulumi up") as progress:
         stack.prepare()
         progress.summary = str(stack.up(progress))
-
-
-@app.command()
-def up(site: SiteArgument, *, json_file: JsonFileOption = None) -> None:
-    """From nothing to a lab under load: boot (sandbox), bootstrap, provision, smoke."""
-    loaded = load(site)
-    out.print(f"[green]ok[/green]  check: {loaded.name} is sound, {len(loaded.hosts)} machines")
-    setup()
-    if loaded.sandbox is not None and not _can_boot(loaded):
-        _preview_only(site, loaded)
-        raise typer.Exit(2)
-    if loaded.sandbox is not None:
-        _boot(loaded)
-    _bootstrap(site, loaded)
-    provision(site)
-    report = _smoke(loaded, None, json_file)
-    _summary(site, loaded)
-    raise typer.Exit(report.exit_code)
-
-
-@app.command()
-def preview(site: SiteArgument) -> None:
-    """Show what `up` would change on a site's machines, without changing anything."""
-    from hearth.engine import Stack  # noqa: PLC0415 - imports the toolchain
-
-    stack = Stack(site, load(site))
-    with step("pulumi preview") as progress:
-        stack.prepare()
-        progress.summary = str(stack.preview(progress))
-
-
-@app.command()
-def down(
-    site: SiteArgument,
-    *,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="do not ask")] = False,
-) -> None:
-    """Stop a site: a sandbox goes without a trace, real boards lose their containers."""
-    from hearth.engine import Stack  # noqa: PLC0415 - imports the toolchain
-
-    loaded = load(site)
-    stack = Stack(site, loaded)
-    if loaded.sandbox is None:
-        cost = f"This removes every container of {loaded.name}; data volumes stay. Go on?"
-        if not yes and not typer.confirm(cost):
-            raise typer.Exit(1)
-        with step("pulumi destroy") as progress:
-            progress.summary = str(stack.destroy(progress))
-        return
-    sandbox_down(site)
-    stack.remove()
 
 
 @sandbox_app.command("up")
@@ -309,9 +310,10 @@ def _preview_only(site_argument: str, site: Site) -> None:
 
 
 def _boot(site: Site) -> None:
-    from hearth.labs import lab_of, share_known_hosts  # noqa: PLC0415 - needs Linux
+    from hearth.labs import ensure_key, lab_of, share_known_hosts  # noqa: PLC0415 - needs Linux
 
     with step("sandbox up") as progress:
+        ensure_key(site)
         lab = lab_of(site)
         lab.up(progress)
         share_known_hosts(site, lab)
@@ -369,16 +371,7 @@ def _summary(site_argument: str, site: Site) -> None:
 def main() -> None:
     """Runs the command; an error is its message, never a traceback."""
     try:
-        code = app(standalone_mode=False)
-    except typer.Abort:
-        raise SystemExit(130) from None
-    except KeyboardInterrupt:
-        err.print("interrupted; running the command again continues", style="yellow")
-        raise SystemExit(130) from None
+        app()
     except HearthError as error:
         err.print(escape(str(error)), style="red", soft_wrap=True)
         raise SystemExit(1) from None
-    except click.ClickException as error:
-        error.show()
-        raise SystemExit(error.exit_code) from None
-    raise SystemExit(code)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 
 from rich.console import Console
@@ -55,16 +55,18 @@ class Step:
 def step(title: str) -> Iterator[Step]:
     """Shows a step's progress, then one line with its outcome and how long it took."""
     started = time.monotonic()
-    if out.is_terminal:
-        with out.status(title) as status:
+    try:
+        with out.status(title) if out.is_terminal else nullcontext() as status:
+            if status is None:
+                out.print(f"  {title} ...")
             current = Step(title, status)
             yield current
-    else:
-        out.print(f"  {title} ...")
-        current = Step(title, None)
-        yield current
-    seconds = time.monotonic() - started
+    except BaseException:
+        out.print(f"[red]failed[/red]  {title} [dim]({time.monotonic() - started:.1f} s)[/dim]")
+        raise
     outcome = f": {escape(current.summary)}" if current.summary else ""
-    out.print(f"[green]ok[/green]  {title}{outcome} [dim]({seconds:.1f} s)[/dim]")
+    out.print(
+        f"[green]ok[/green]  {title}{outcome} [dim]({time.monotonic() - started:.1f} s)[/dim]"
+    )
     for line in current.notes:
-        out.print(f"    {escape(line)}")
+        out.print(f"    {escape(line)}", soft_wrap=True)

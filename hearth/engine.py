@@ -28,7 +28,7 @@ Progress = Callable[[str], None]
 BACKEND = PROJECT / ".hearth" / "pulumi"
 PASSPHRASE = PROJECT / ".hearth" / "passphrase"
 _RESOURCE = re.compile(r"^ [+\-~@ ]+ (\S+) (\S+) (creat|updat|delet|replac|refresh)\w*")
-_COUNT = re.compile(r"^ {4}[+\-~ ]+ ?(\d+) (\w+)|^ {4}(\d+) (unchanged)")
+_COUNT = re.compile(r"^ {4}[+\-~ ]+ ?(\d+) ((?:to )?\w+)|^ {4}(\d+) (unchanged)")
 
 
 @dataclass(frozen=True, slots=True)

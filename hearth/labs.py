@@ -29,7 +29,6 @@ def lab_of(site: Site) -> Lab:
         raise HearthError(
             f"{site.name}: its machines are real boards; only a site with `sandbox:` can be booted"
         )
-    ensure_key(site)
     return Lab(plan_for(site))
 
 

@@ -16,6 +16,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from inventory.errors import HearthError
 from inventory.hardware import BOARDS, OS_RELEASES, Board, OsRelease
 from inventory.paths import PROJECT
 from inventory.services import KINDS, MODELS, LanguageModel, ServiceKind
@@ -72,8 +73,18 @@ class Ssh(Model):
 
     @property
     def public_key(self) -> str:
-        """The public key's text. Raises FileNotFoundError where there is none."""
-        return self.identity_path.with_name(self.identity_path.name + ".pub").read_text().strip()
+        """The public key's text; empty where there is none yet."""
+        path = self.identity_path.with_name(self.identity_path.name + ".pub")
+        return path.read_text().strip() if path.is_file() else ""
+
+    def require_public_key(self) -> str:
+        """The public key's text. Raises HearthError where there is none to admit."""
+        if not self.public_key:
+            raise HearthError(
+                f"ssh.identity_file: no public key ({self.identity_path}.pub); make one with "
+                "`ssh-keygen -t ed25519` and put it on the boards"
+            )
+        return self.public_key
 
 
 class Registry(Model):

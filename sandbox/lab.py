@@ -75,6 +75,8 @@ class Lab:
         Raises:
             HearthError: This computer lacks something, or a part does not start.
         """
+        if not self.plan.authorized_key:
+            raise HearthError(f"lab {self.plan.name}: no ssh key to admit; make one: ssh-keygen")
         requirements.require(self.plan)
         self.prepare(progress)
         with self._locked():

@@ -57,7 +57,8 @@ class LabPlan:
         registry_port: Its port; plain HTTP.
         machines: The machines to boot.
         forwards: Ports of this computer's loopback that lead into the lab.
-        authorized_key: The public key admitted for `login_user`, in OpenSSH's form.
+        authorized_key: The public key admitted for `login_user`, in OpenSSH's form; empty
+            until it is made, and then no machine boots.
         login_user: The user with the key and sudo without a password; root has no login.
         state: Runtime files: process records, logs, known_hosts.
         disks: What the machines write.
@@ -120,16 +121,12 @@ def plan_for(site: Site) -> LabPlan:
     """The lab that plays a site's machines, scaled from their boards.
 
     Raises:
-        HearthError: The site has no `sandbox:`, or its public key is missing.
+        HearthError: The site has no `sandbox:`.
     """
     if site.sandbox is None or site.registry is None:
         raise HearthError(f"{site.name}: has no `sandbox:`; boot a site that has one")
     sandbox = site.sandbox
     gateway = site.hosts[site.gateway].address
-    try:
-        public_key = site.ssh.public_key
-    except FileNotFoundError as error:
-        raise HearthError(f"{site.name}: no public key ({error.filename}); make one") from None
     return LabPlan(
         name=site.name,
         network=site.network.cidr,
@@ -151,7 +148,7 @@ def plan_for(site: Site) -> LabPlan:
         forwards=tuple(
             Forward(listen_port, gateway, port) for listen_port, port in sandbox.forwards.items()
         ),
-        authorized_key=public_key,
+        authorized_key=site.ssh.public_key,
         login_user=site.ssh.login_user,
         state=STATE / site.name,
         disks=DISKS / site.name,

@@ -48,13 +48,8 @@ def site(
         gateway_services: beside nginx and the engine.
     """
     names = [f"{machine.tier}{number}" for number, machine in enumerate(behind, 1)]
-    hosts = {
-        "gateway": _host(
-            0,
-            "gateway",
-            {"nginx": {"exposed": True}, "engine": {"kind": engine}} | dict(gateway_services or {}),
-        )
-    } | {
+    in_front: Services = {"nginx": {"exposed": True}, "engine": {"kind": engine}}
+    hosts = {"gateway": _host(0, "gateway", {**in_front, **(gateway_services or {})})} | {
         name: _host(number, machine.tier, machine.services)
         for number, (name, machine) in enumerate(zip(names, behind, strict=True), 1)
     }

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pulumi
-from google.protobuf.json_format import MessageToDict
+from google.protobuf.json_format import MessageToDict  # type: ignore[import-untyped]
 from pulumi.runtime import mocks, rpc
 
 from inventory.model import Site
@@ -108,7 +108,7 @@ class _Monitor(mocks.MockMonitor):
                 depends_on=frozenset(request.dependencies),
             )
         )
-        return super().RegisterResource(request)
+        return super().RegisterResource(request)  # type: ignore[no-untyped-call]
 
 
 class _Mocks(mocks.Mocks):
@@ -133,7 +133,7 @@ def record(program: Callable[[], None]) -> Recording:
         mocks.set_mocks(
             monitor.mocks, project="hearth", stack="test", preview=False, monitor=monitor
         )
-        pulumi.runtime.test(program)()
+        pulumi.runtime.test(program)()  # type: ignore[no-untyped-call]
         return monitor.recording
 
     # The SDK keeps its state in context variables: a context of its own leaves nothing behind.

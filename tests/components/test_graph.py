@@ -280,10 +280,10 @@ def test_the_gateway_waits_for_the_machines_that_it_asks(lab: Lab) -> None:
     assert behind <= gateway.depends_on
 
 
-def test_the_gateways_services_come_up_from_the_inside_out(homelab: Lab) -> None:
-    services, containers = homelab.recording.of_type("Service"), homelab.containers
-    assert containers["pi51.redis"].urn in services["pi51.engine"].depends_on
-    assert containers["pi51.engine"].urn in services["pi51.nginx"].depends_on
+def test_nginx_waits_for_the_engine_that_it_asks(lab: Lab) -> None:
+    gateway = lab.site.gateway
+    nginx = lab.recording.of_type("Service")[f"{gateway}.nginx"]
+    assert lab.containers[f"{gateway}.engine"].urn in nginx.depends_on
 
 
 def test_nothing_of_the_gateway_is_made_before_all_behind_it(lab: Lab) -> None:
