@@ -27,8 +27,8 @@ Progress = Callable[[str], None]
 
 BACKEND = PROJECT / ".hearth" / "pulumi"
 PASSPHRASE = PROJECT / ".hearth" / "passphrase"
-_RESOURCE = re.compile(r"^ [+\-~@ ]+ (\S+) (\S+) (creat|updat|delet|replac|refresh)\w*")
-_COUNT = re.compile(r"^ {4}[+\-~ ]+ ?(\d+) ((?:to )?\w+)|^ {4}(\d+) (unchanged)")
+_RESOURCE = re.compile(r"^ [+\-~@ ]+ (\S+:\S+) (\S+) (creat|updat|delet|replac|refresh)\w*")
+_COUNT = re.compile(r"(\d+) ((?:to )?\w+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,10 +197,8 @@ def _show(line: str, progress: Progress) -> None:
 
 
 def _counts(output: str) -> dict[str, int]:
-    """The summary at the end: `+ 3 created`, `20 unchanged`."""
+    """The summary at the end: `+ 3 created`, `4 changes. 20 unchanged`."""
     _, _, summary = output.rpartition("Resources:")
-    counts = {}
-    for line in summary.splitlines():
-        if match := _COUNT.match(line):
-            counts[match[2] or match[4]] = int(match[1] or match[3])
-    return counts
+    lines = [line for line in summary.splitlines() if line.startswith("    ")]
+    found = [match for line in lines for match in _COUNT.findall(line)]
+    return {kind: int(count) for count, kind in found if kind != "changes"}

@@ -140,7 +140,7 @@ def _memory(site: Site) -> Iterator[Finding]:
 
 
 def _fits_board(site: Site) -> Iterator[Finding]:
-    """Architecture, page size, operating system."""
+    """The board runs the system, and the system the service; one reason against is enough."""
     for name, host in site.hosts.items():
         if host.os not in host.hardware.os_releases:
             yield (
@@ -150,20 +150,20 @@ def _fits_board(site: Site) -> Iterator[Finding]:
             )
     for placement in site.placements():
         path, kind, board = _service_path(placement), placement.kind, placement.host.hardware
+        l4t = placement.host.os_release.l4t
         if board.architecture not in kind.architectures:
             yield (
                 path,
                 f"{placement.kind_name}'s image is for {', '.join(kind.architectures)} only "
                 f"({board.title} is {board.architecture}); place it on another board",
             )
-        if board.page_size_bytes not in kind.page_sizes_bytes:
+        elif board.page_size_bytes not in kind.page_sizes_bytes:
             yield (
                 path,
                 f"{placement.kind_name} does not run on {format_size(board.page_size_bytes)} pages "
                 f"({board.title}); place it on another board",
             )
-        l4t = placement.host.os_release.l4t
-        if kind.l4t_minimum is not None and (l4t is None or l4t < kind.l4t_minimum):
+        elif kind.l4t_minimum is not None and (l4t is None or l4t < kind.l4t_minimum):
             found = "no L4T" if l4t is None else f"R{l4t}"
             yield (
                 path,
@@ -226,16 +226,33 @@ def _exposure(site: Site) -> Iterator[Finding]:
             )
 
 
+def _tiers(site: Site) -> Iterator[Finding]:
+    """A service stands where a component knows how to run it."""
+    for placement in site.placements():
+        if placement.provisioned and placement.host.tier not in placement.kind.tiers:
+            yield (
+                _service_path(placement),
+                f"{placement.kind_name} runs on hosts of tier "
+                f"{' or '.join(placement.kind.tiers)} ({placement.host_name} is of tier "
+                f"{placement.host.tier}); place it on one of those",
+            )
+
+
 def _gateway(site: Site) -> Iterator[Finding]:
-    """On the gateway: nginx before one engine."""
+    """On the gateway: nginx before one engine, which may need Redis; one of each."""
     kinds = Counter(p.kind_name for p in site.on_host(site.gateway))
     path: Path_ = ("hosts", site.gateway, "services")
-    if site.routes and kinds["nginx"] != 1:
-        yield path, f"routes need one nginx on the gateway ({kinds['nginx']}); place one"
+    for kind, count in kinds.items():
+        if count > 1:
+            yield path, f"the gateway runs one {kind} ({count}); remove the others"
+    if site.routes and not kinds["nginx"]:
+        yield path, "routes need nginx on the gateway (none); place one"
     engines = [kind for kind in GATEWAY_ENGINES if kinds[kind]]
-    if site.routes and len(engines) != 1:
+    if (site.routes or kinds["nginx"]) and len(engines) != 1:
         found = ", ".join(engines) or "none"
-        yield path, f"routes need one engine of {', '.join(GATEWAY_ENGINES)} ({found}); place one"
+        yield path, f"nginx needs one engine of {', '.join(GATEWAY_ENGINES)} ({found}); place one"
+    if kinds["kong"] and not kinds["redis"]:
+        yield path, "kong counts rate limits in a redis on the gateway (none); place one"
 
 
 def _routes(site: Site) -> Iterator[Finding]:
@@ -322,6 +339,7 @@ RULES: tuple[Rule, ...] = (
     _fits_board,
     _models,
     _exposure,
+    _tiers,
     _gateway,
     _routes,
     _registry,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Annotated, Literal
@@ -19,10 +20,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from inventory.errors import HearthError
 from inventory.hardware import BOARDS, OS_RELEASES, Board, OsRelease
 from inventory.paths import PROJECT
-from inventory.services import KINDS, MODELS, LanguageModel, ServiceKind
+from inventory.services import KINDS, MODELS, LanguageModel, ServiceKind, Tier
 from inventory.units import Bytes, Duration, Name, Port
 
-Tier = Literal["gateway", "ai", "data", "monitoring", "edge", "utility"]
 TIERS: tuple[Tier, ...] = ("data", "ai", "edge", "gateway", "monitoring", "utility")
 """In the order in which they come up: what answers first, what asks after it."""
 
@@ -254,7 +254,12 @@ class Site(Model):
         host = self.hosts[host_name]
         return Placement(self, host_name, host, service_name, host.services[service_name])
 
-    @property
+    @cached_property
+    def routed(self) -> frozenset[str]:
+        """The services that answer a route, as `host.service`."""
+        return frozenset(up.service for route in self.routes.values() for up in route.upstreams)
+
+    @cached_property
     def gateway(self) -> str:
         """The name of the host that the world talks to."""
         return next(name for name, host in self.hosts.items() if host.tier == "gateway")
@@ -327,9 +332,7 @@ class Placement:
     def client_addresses(self) -> list[IPv4Address]:
         """The hosts that may connect, by address: stated clients and routes' gateways."""
         names = set(self.service.clients)
-        if any(
-            self.reference == up.service for r in self.site.routes.values() for up in r.upstreams
-        ):
+        if self.reference in self.site.routed:
             names.add(self.site.gateway)
         names.discard(self.host_name)
         return sorted(self.site.hosts[name].address for name in names)

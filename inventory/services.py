@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Literal
 
 from inventory.hardware import Architecture
 from inventory.units import GIB, KIB, MIB
+
+Tier = Literal["gateway", "ai", "data", "monitoring", "edge", "utility"]
 
 _BOTH: tuple[Architecture, ...] = ("amd64", "arm64")
 
@@ -62,6 +65,7 @@ class ServiceKind:
         l4t_minimum: the oldest Linux for Tegra that has its GPU libraries, None where it
             needs no GPU.
         container: None while no component provisions it.
+        tiers: where a component knows how to run it; of no meaning while it is planned.
     """
 
     title: str
@@ -74,6 +78,7 @@ class ServiceKind:
     l4t_minimum: int | None = None
     holds_models: bool = False
     container: ContainerShape | None = None
+    tiers: tuple[Tier, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +105,7 @@ KINDS: dict[str, ServiceKind] = {
         image="docker.io/library/nginx:1.28",
         ports={"http": 80, "https": 443},
         memory_bytes=128 * MIB,
+        tiers=("gateway",),
         container=ContainerShape(
             HealthCheck(("curl", "-fsS", "-o", "/dev/null", "http://127.0.0.1/healthz"))
         ),
@@ -109,6 +115,7 @@ KINDS: dict[str, ServiceKind] = {
         image="docker.io/library/kong:3.9.1",
         ports={"proxy": 8000},
         memory_bytes=1 * GIB,
+        tiers=("gateway",),
         container=ContainerShape(
             HealthCheck(("kong", "health")),
             environment={
@@ -130,6 +137,7 @@ KINDS: dict[str, ServiceKind] = {
         image="docker.io/library/haproxy:3.2-alpine",
         ports={"proxy": 8000},
         memory_bytes=128 * MIB,
+        tiers=("gateway",),
         container=ContainerShape(
             HealthCheck(("wget", "-q", "-O", "/dev/null", "http://127.0.0.1:8404/healthz")),
             command=("haproxy", "-W", "-db", "-f", "/etc/haproxy/haproxy.cfg"),
@@ -140,6 +148,7 @@ KINDS: dict[str, ServiceKind] = {
         image="docker.io/library/redis:7.4",
         ports={"redis": 6379},
         memory_bytes=256 * MIB,
+        tiers=("gateway", "data"),
         container=ContainerShape(
             # Without the password Redis answers NOAUTH: it is up all the same.
             HealthCheck(("sh", "-c", "redis-cli ping | grep -qE 'PONG|NOAUTH'")),
@@ -152,6 +161,7 @@ KINDS: dict[str, ServiceKind] = {
         image="docker.io/library/postgres:17",
         ports={"postgres": 5432},
         memory_bytes=1 * GIB,
+        tiers=("data",),
         container=ContainerShape(
             HealthCheck(("pg_isready", "-q", "-h", "127.0.0.1", "-U", "hearth", "-d", "hearth")),
             volumes={"data": "/var/lib/postgresql/data"},
@@ -169,6 +179,7 @@ KINDS: dict[str, ServiceKind] = {
         ports={"http": 11434},
         memory_bytes=4 * GIB,
         holds_models=True,
+        tiers=("ai", "edge"),
         container=ContainerShape(
             HealthCheck(("ollama", "list")),
             volumes={"models": "/root/.ollama"},

@@ -21,6 +21,10 @@ ROOT = Path("/sys/fs/cgroup")
 SELF = Path("/proc/self/cgroup")
 PERIOD = 100_000
 NEEDED = ("cpu", "memory", "pids")
+# Version 2: what limits a machine's own services and containers; the rest stays as it is.
+HANDED_ON = frozenset({"cpu", "cpuset", "io", "memory", "pids"})
+# Version 2: the group within a part's group in which its first process runs.
+FIRST = "first"
 
 
 @dataclass(frozen=True)
@@ -103,18 +107,21 @@ class Group:
     own: Path = SELF
 
     def create(self) -> list[Path]:
-        """Make the group's folders; a process joins by its pid in each one's `cgroup.procs`."""
+        """Make the group and return the folders to join, by a pid in each one's `cgroup.procs`.
+
+        Version 2 has one, within the group: a group hands its controllers on, and a machine
+        needs them, only while no process is in the group itself.
+        """
         return [self._create_in(tree) for tree in hierarchies(self.root, self.own)]
 
     def _create_in(self, tree: Hierarchy) -> Path:
         above = tree.parent / self.lab
         folder = above / self.name
         if version(self.root) == 2:  # noqa: PLR2004
-            delegate(tree.parent, tree.controllers)
-            above.mkdir(exist_ok=True)
-            delegate(above, tree.controllers)
-            folder.mkdir(exist_ok=True)
-            return folder
+            for outer, inner in ((tree.parent, above), (above, folder), (folder, folder / FIRST)):
+                delegate(outer, tree.controllers & HANDED_ON)
+                inner.mkdir(exist_ok=True)
+            return folder / FIRST
         for made in (above, folder):
             made.mkdir(exist_ok=True)
             if "cpuset" in tree.controllers:

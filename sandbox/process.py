@@ -6,6 +6,7 @@ only when both still match.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import select
@@ -92,9 +93,7 @@ def uptime(process: Process, proc: Path = PROC) -> float:
 
 def stop(process: Process, grace: float = 5.0) -> None:
     """End a process: ask, wait, then insist."""
-    try:
-        handle = os.pidfd_open(process.pid)
-    except ProcessLookupError:
+    if (handle := open_handle(process.pid)) is None:
         return
     try:
         # Compared while the pidfd is held: from here on the pid cannot become another process.
@@ -110,6 +109,17 @@ def stop(process: Process, grace: float = 5.0) -> None:
         os.close(handle)
 
 
+def open_handle(pid: int) -> int | None:
+    """A pidfd of a process; None once it is gone."""
+    try:
+        return os.pidfd_open(pid)
+    except OSError as error:
+        # EINVAL is how kernels as late as 6.1 put it when the process is being reaped just now.
+        if error.errno in {errno.ESRCH, errno.EINVAL}:
+            return None
+        raise
+
+
 def ended(handle: int, seconds: float) -> bool:
     """Whether the process behind a pidfd ends within that time."""
     poll = select.poll()
@@ -119,9 +129,7 @@ def ended(handle: int, seconds: float) -> bool:
 
 def wait_for_end(pid: int, seconds: float) -> bool:
     """Whether a process ends within that time; at once when it is already gone."""
-    try:
-        handle = os.pidfd_open(pid)
-    except ProcessLookupError:
+    if (handle := open_handle(pid)) is None:
         return True
     try:
         return ended(handle, seconds)

@@ -121,7 +121,8 @@ def _kong_service(name: str, route: Route, redis: Placement, redis_password: str
         "routes": [
             {
                 "name": name,
-                "paths": [route.path],
+                # Whole segments, and the rest of the path is not handed on, as in HAProxy.
+                "paths": [f"~{route.path}(?:/.*)?$"],
                 "protocols": ["http", "https"],
                 "strip_path": True,
                 "response_buffering": False,

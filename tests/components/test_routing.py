@@ -139,7 +139,11 @@ def kong_facts(text: str) -> dict[str, Facts]:
     facts = {}
     for service in file["services"]:
         (route,) = service["routes"]
-        ((path,),) = [route["paths"]]
+        ((pattern,),) = [route["paths"]]
+        # A regular expression of Kong's, which takes the path and whatever lies below it.
+        assert pattern.startswith("~"), pattern
+        assert pattern.endswith("(?:/.*)?$"), pattern
+        path = pattern.removeprefix("~").removesuffix("(?:/.*)?$")
         upstream = upstreams[service["host"]]
         active = upstream["healthchecks"]["active"]
         limits = plugin(service, "rate-limiting")

@@ -11,6 +11,7 @@ from hearth.bootstrap import Bootstrapped, _explain, bootstrap
 from hearth.processes import Finished
 from inventory.errors import HearthError
 from inventory.loading import load
+from inventory.model import Ssh
 
 HOSTS = ("pi51", "agx0", "orin0", "pi52", "pi41", "nano", "pi31")
 TOTAL = "    Grand total               14      3         -         11\n"
@@ -44,6 +45,7 @@ def answer(monkeypatch: pytest.MonkeyPatch) -> Answer:
             return Finished(code, printed)
 
         monkeypatch.setattr(module, "stream", stream)
+        monkeypatch.setattr(Ssh, "require_public_key", lambda _: "ssh-ed25519 AAAA me")
 
     return prepare
 
