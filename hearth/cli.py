@@ -21,7 +21,7 @@ from inventory.ssh import write_ssh_config
 from inventory.units import format_size
 
 if TYPE_CHECKING:
-    from inventory.model import Site
+    from inventory.model import Placement, Site
     from smoke.report import Report
 
 LAB, SITE, STEP = "The whole lab", "A site", "A step alone"
@@ -350,7 +350,7 @@ def _summary(site_argument: str, site: Site) -> None:
     for heading in ("machine", "address", "services"):
         table.add_column(heading)
     for name, host in site.hosts.items():
-        services = ", ".join(p.name for p in site.on_host(name) if p.provisioned)
+        services = ", ".join(_with_ports(p) for p in site.on_host(name) if p.provisioned)
         table.add_row(name, str(host.address), services or "-")
     out.print(table)
     gateway = gateway_url(site)
@@ -366,6 +366,12 @@ def _summary(site_argument: str, site: Site) -> None:
     out.print(f"inside   {ssh}")
     out.print(f"again    hearth up {site_argument}")
     out.print(f"stop     hearth down {site_argument}")
+
+
+def _with_ports(placement: Placement) -> str:
+    """`ollama :11434`; a service that no other machine reaches shows no port."""
+    ports = placement.ports.values() if placement.published else ()
+    return " ".join([placement.name, *(f":{port}" for port in ports)])
 
 
 def main() -> None:

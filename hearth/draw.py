@@ -16,7 +16,8 @@ from itertools import pairwise
 from xml.etree import ElementTree as ET
 
 from inventory.flows import flows_into
-from inventory.model import Placement, Site, Tier
+from inventory.model import Placement, Site
+from inventory.services import Tier
 from inventory.units import format_size
 
 Point = tuple[float, float]
