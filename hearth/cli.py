@@ -51,7 +51,7 @@ def up(site: SiteArgument, *, json_file: JsonFileOption = None) -> None:
     """From nothing to a lab under load: boot (sandbox), bootstrap, provision, smoke."""
     loaded = load(site)
     out.print(f"[green]ok[/green]  check: {loaded.name} is sound, {len(loaded.hosts)} machines")
-    setup()
+    toolchain_step()
     if loaded.sandbox is not None and not _can_boot(loaded):
         _preview_only(site, loaded)
         raise typer.Exit(2)
@@ -162,13 +162,18 @@ def render(
 @app.command(rich_help_panel=STEP)
 def setup() -> None:
     """Find, download or build the Pulumi CLI, its Python language host and the docker plugin."""
-    from tools import toolchain  # noqa: PLC0415 - only this command needs it
+    for part in toolchain_step():
+        out.print(f"    {escape(part)}", soft_wrap=True)
+
+
+def toolchain_step() -> list[str]:
+    """Makes the toolchain complete; returns a line a part, with its way and why."""
+    from tools import toolchain  # noqa: PLC0415 - only some commands need it
 
     with step("toolchain") as progress:
         found = toolchain.ensure(progress)
         progress.summary = f"{len(found.parts)} parts in {found.bin_dir}"
-        for part in found.parts:
-            progress.note(str(part))
+    return [str(part) for part in found.parts]
 
 
 @app.command(rich_help_panel=STEP)

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.status import Status
 
 _PLAIN_WIDTH = 160
-_PLAIN_INTERVAL_SECONDS = 3.0
+_PLAIN_INTERVAL_SECONDS = 8.0
 
 
 def _console(*, stderr: bool) -> Console:
@@ -34,7 +34,6 @@ class Step:
     title: str
     status: Status | None
     summary: str = ""
-    notes: list[str] = field(default_factory=list)
     shown_at: float = field(default_factory=time.monotonic)
 
     def __call__(self, line: str) -> None:
@@ -45,10 +44,6 @@ class Step:
                 out.print(f"    {escape(line)}", soft_wrap=True)
         else:
             self.status.update(f"{self.title}: {escape(line)}")
-
-    def note(self, line: str) -> None:
-        """Keeps a line that should still stand there when the step is done."""
-        self.notes.append(line)
 
 
 @contextmanager
@@ -68,5 +63,3 @@ def step(title: str) -> Iterator[Step]:
     out.print(
         f"[green]ok[/green]  {title}{outcome} [dim]({time.monotonic() - started:.1f} s)[/dim]"
     )
-    for line in current.notes:
-        out.print(f"    {escape(line)}", soft_wrap=True)

@@ -6,6 +6,7 @@ import pytest
 
 from hearth import console
 from hearth.console import out, step
+from inventory.errors import HearthError
 
 
 @pytest.fixture(autouse=True)
@@ -24,10 +25,10 @@ def test_a_step_says_that_it_starts_what_came_of_it_and_how_long_it_took(
     assert done.endswith(" s)")
 
 
-def test_notes_stand_below_the_outcome(capsys: pytest.CaptureFixture[str]) -> None:
-    with step("toolchain") as progress:
-        progress.note("pulumi 3.232.0")
-    assert capsys.readouterr().out.splitlines()[-1] == "    pulumi 3.232.0"
+def test_a_step_that_fails_says_so_and_raises(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(HearthError, match="no such machine"), step("bootstrap"):
+        raise HearthError("no such machine")
+    assert capsys.readouterr().out.splitlines()[-1].startswith("failed  bootstrap (")
 
 
 def test_progress_in_quick_succession_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:

@@ -34,7 +34,7 @@ def second(tmp_path: Path) -> Group:
     """A group on a version 2 tree."""
     root = tmp_path / "cgroup"
     root.mkdir()
-    (root / "cgroup.controllers").write_text("cpu io memory pids\n")
+    (root / "cgroup.controllers").write_text("cpu io memory pids rdma\n")
     (tmp_path / "own").write_text("0::/user.slice/session-1.scope\n")
     return Group(LAB, "pi51", root, tmp_path / "own")
 
@@ -84,19 +84,22 @@ def test_version_1_limits_memory_and_cpu(first: Group) -> None:
     assert quota.with_name("cpu.cfs_period_us").read_text() == "100000"
 
 
-def test_version_2_has_one_group_at_the_top(second: Group) -> None:
-    assert second.create() == [second.root / LAB / "pi51"]
+def test_version_2_has_one_group_at_the_top_and_processes_within_it(second: Group) -> None:
+    assert second.create() == [second.root / LAB / "pi51" / cgroup.FIRST]
+    assert second.folders() == [second.root / LAB / "pi51"]
 
 
 def test_version_2_hands_controllers_down_to_the_machine(second: Group) -> None:
-    second.create()
+    (joined,) = second.create()
 
-    for folder in (second.root, second.root / LAB):
+    for folder in (second.root, second.root / LAB, second.root / LAB / "pi51"):
         assert (folder / "cgroup.subtree_control").read_text() == "+cpu +io +memory +pids"
+    assert not (joined / "cgroup.subtree_control").exists()
 
 
 def test_version_2_limits_memory_and_cpu(second: Group) -> None:
-    (folder,) = second.create()
+    second.create()
+    folder = second.root / LAB / "pi51"
 
     second.limit(2**30, 1.5)
 
@@ -105,7 +108,8 @@ def test_version_2_limits_memory_and_cpu(second: Group) -> None:
 
 
 def test_version_2_counts_memory_without_idle_file_pages(second: Group) -> None:
-    (folder,) = second.create()
+    second.create()
+    folder = second.root / LAB / "pi51"
     (folder / "memory.current").write_text("100\n")
     (folder / "memory.stat").write_text("anon 60\ninactive_file 30\n")
     (folder / "memory.max").write_text("max\n")
@@ -127,13 +131,13 @@ def test_labs_are_found_wherever_an_earlier_run_made_them(first: Group) -> None:
 
 
 def test_processes_of_nested_groups_count_as_the_machines(second: Group) -> None:
-    (folder,) = second.create()
-    nested = folder / "payload/docker"
+    (first,) = second.create()
+    nested = first.parent / "machine/payload/docker"
     nested.mkdir(parents=True)
-    (folder / "cgroup.procs").write_text("")
+    (first / "cgroup.procs").write_text("10\n")
     (nested / "cgroup.procs").write_text("11\n12\n")
 
-    assert second.pids() == {11, 12}
+    assert second.pids() == {10, 11, 12}
 
 
 def test_removing_takes_nested_groups_first(tmp_path: Path) -> None:

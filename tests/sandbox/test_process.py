@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
 from typing import TYPE_CHECKING
+
+import pytest
 
 from sandbox import process
 from sandbox.process import Process
@@ -68,3 +71,26 @@ def test_a_started_process_is_recorded_logged_and_stopped(tmp_path: Path) -> Non
     process.stop(running)
 
     assert process.recorded(path) is None
+
+
+@pytest.mark.parametrize("code", [errno.ESRCH, errno.EINVAL])
+def test_a_process_that_is_being_reaped_has_ended(
+    code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_pid: int) -> int:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "pidfd_open", refuse)
+
+    assert process.wait_for_end(4711, 0.0)
+    process.stop(Process(4711, 1))
+
+
+def test_another_refusal_of_the_kernel_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_pid: int) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(os, "pidfd_open", refuse)
+
+    with pytest.raises(OSError, match="open files"):
+        process.wait_for_end(4711, 0.0)
