@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -283,9 +284,12 @@ def sandbox_ssh(
     loaded = load(site)
     if host not in loaded.hosts:
         raise HearthError(f"{site}: no such machine ({host}); known are {', '.join(loaded.hosts)}")
-    config = write_ssh_config(loaded)
-    command = ["ssh", "-F", str(config), "-l", loaded.ssh.login_user, host, *context.args]
-    os.execvp("ssh", command)  # noqa: S606 - ssh takes over the terminal
+    ssh = ["ssh", "-F", str(write_ssh_config(loaded))]
+    # Before the bootstrap there is no administrator to log in as.
+    as_admin = [*ssh, "-o", "BatchMode=yes", host, "true"]
+    if subprocess.run(as_admin, capture_output=True, check=False).returncode:
+        ssh += ["-l", loaded.ssh.login_user]
+    os.execvp("ssh", [*ssh, host, *context.args])  # noqa: S606 - ssh takes over the terminal
 
 
 def _can_boot(site: Site) -> bool:

@@ -222,6 +222,6 @@ def side_by_side(steps: Sequence[Callable[[], object]]) -> None:
 
 
 def remove_empty(folder: Path) -> None:
-    """Remove a folder that no other lab uses."""
-    if folder.is_dir() and not any(folder.iterdir()):
+    """Remove a folder that no other lab uses; a disk mounted there stays."""
+    if folder.is_dir() and not folder.is_mount() and not any(folder.iterdir()):
         folder.rmdir()
