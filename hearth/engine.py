@@ -109,17 +109,21 @@ class Stack:
         return self._change("destroy", progress)
 
     def remove(self) -> None:
-        """Forgets the stack, its configuration and its local files, whatever they say."""
-        if BACKEND.is_dir():
-            self._run(
-                ["stack", "rm", "--force", "--yes", "--stack", self.site.name], lambda _: None
-            )
+        """Forgets the stack, its configuration and its local files, whatever they say.
+
+        The backend's files are removed as files: what is broken, or has lost its toolchain, has
+        to go all the same.
+        """
+        name = self.site.name
         self.config_file.unlink(missing_ok=True)
-        for local in (
-            state_dir(self.site.name),
-            *BACKEND.glob(f".pulumi/*/hearth/{self.site.name}"),
+        for found in list(BACKEND.glob(f".pulumi/stacks/hearth/{name}.json*")):
+            found.unlink()
+        for folder in (
+            state_dir(name),
+            *BACKEND.glob(f".pulumi/*/hearth/{name}"),
+            *BACKEND.glob(f".pulumi/locks/*/hearth/{name}"),
         ):
-            shutil.rmtree(local, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)
         if not any(BACKEND.glob(".pulumi/stacks/hearth/*.json")) and not _settings():
             shutil.rmtree(BACKEND.parent, ignore_errors=True)
 

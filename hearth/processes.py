@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from inventory.errors import HearthError
 from inventory.paths import PROJECT
 
 
@@ -31,7 +33,12 @@ def stream(
         env: variables beside this process's own.
         on_line: gets each line of output and errors, without its end.
         text_input: what the tool reads, for what must not stand on its command line.
+
+    Raises:
+        HearthError: The tool is not there.
     """
+    if shutil.which(command[0], path=env.get("PATH")) is None:
+        raise HearthError(f"{command[0]}: no such program on PATH; run `hearth setup`")
     with subprocess.Popen(
         command,
         cwd=PROJECT,

@@ -440,8 +440,11 @@ def _recorded(recipe: _Recipe, forced: Way | None) -> Part | None:
     except (OSError, ValueError, KeyError, TypeError):
         return None
     is_wanted = forced in (None, part.way)
-    is_first = part.way != "path" or _on_path(recipe.program) == part.path
-    return part if is_same_file and is_wanted and is_first else None
+    if part.way == "path":
+        is_in_place = _on_path(recipe.program) == part.path
+    else:  # a cache that was moved or copied points back to where it came from
+        is_in_place = part.path.is_relative_to(cache_dir())
+    return part if is_same_file and is_wanted and is_in_place else None
 
 
 def _record(recipe: _Recipe, part: Part) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from inventory.errors import HearthError
+from inventory.paths import cache_dir
 from tools import __main__ as command
 from tools import downloads, go_build, toolchain
 from tools.lock import exclusive
@@ -150,6 +151,17 @@ def test_a_part_without_a_whole_manifest_is_made_again(fakes: Fakes, text: str) 
     assert toolchain.ensure(_silent).parts[0].version == "3.232.0"
     assert json.loads(manifest.read_text())["way"] == "build"
     assert len(_builds(fakes)) == builds + 1
+
+
+def test_a_cache_that_was_copied_elsewhere_does_not_point_back(
+    fakes: Fakes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    fakes.go()
+    toolchain.ensure(_silent)
+    copy = tmp_path / "copy"
+    shutil.copytree(cache_dir(), copy)
+    monkeypatch.setenv("HEARTH_CACHE", str(copy))
+    assert toolchain.ensure(_silent).parts[0].path.is_relative_to(copy)
 
 
 def test_a_program_that_was_deleted_is_made_again(fakes: Fakes) -> None:
