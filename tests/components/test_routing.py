@@ -220,7 +220,7 @@ def test_both_engines_state_the_same(site: Site) -> None:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_the_seeds_figures_reach_the_engine(engine: str) -> None:
+def test_the_labs_figures_reach_the_engine(engine: str) -> None:
     write, read = ENGINES[engine]
     routes = read(write(with_engine(load("homelab"), engine)))
     assert routes["chat"].weights == {"192.168.1.154:11434": 80, "192.168.1.157:11435": 20}

@@ -89,7 +89,7 @@ def test_a_site_that_is_not_there_names_those_that_are() -> None:
         load("hoomlab")
 
 
-def test_the_homelab_is_the_seeds() -> None:
+def test_the_homelab_is_as_it_was_drawn() -> None:
     site = load("homelab")
     assert {name: str(host.address) for name, host in site.hosts.items()} == {
         "pi51": "192.168.1.147",
