@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,12 +28,22 @@ def site() -> Site:
     return load(str(Path(__file__).with_name("lab.yaml")))
 
 
+ATTEMPTS = 4
+"""A busy machine sends late, and the suite then refuses to judge: that is tested elsewhere."""
+
+
 @pytest.fixture
 def judge(site: Site) -> Judge:
     """Run suites against a gateway that behaves so."""
 
     def judge_it(behaviour: Behaviour, *suites: str, other: Site | None = None) -> Report:
-        with serving(behaviour) as url:
-            return run(other or site, Access(url, Path("/dev/null")), suites, lambda _: None)
+        for _ in range(ATTEMPTS):
+            trial = deepcopy(behaviour)
+            with serving(trial) as url:
+                report = run(other or site, Access(url, Path("/dev/null")), suites, lambda _: None)
+            if not any("the generator was late" in check.detail for check in report.checks):
+                break
+        behaviour.requests[:] = trial.requests
+        return report
 
     return judge_it
