@@ -47,7 +47,7 @@ def bootstrap(site_argument: str, site: Site, progress: Callable[[str], None]) -
     def on_line(raw: str) -> None:
         line = _ANSI.sub("", raw).strip()
         match = _OPERATION.match(line)
-        if match and match["host"]:
+        if match and match["rest"] == "Connected":
             hosts.add(match["host"])
         if match and match[1]:
             progress(match[1])
