@@ -1,15 +1,21 @@
-"""A bare machine becomes one that the lab can use.
+"""A bare machine becomes a ready, hardened member of the lab.
 
-By hand: `pyinfra inventory/hosts.py deploys/bootstrap.py`. HEARTH_SITE names the site,
-`homelab` where it is not set.
+By hand: `pyinfra inventory/hosts.py deploys/bootstrap.py`, with `--dry`, `--diff`, `--limit`.
+HEARTH_SITE names the site, `homelab` where it is not set; `--data reboot=no` postpones reboots.
 """
 
 from __future__ import annotations
 
 from pyinfra import config, host
 
-from deploys.docker import engine
-from deploys.firewall import firewall
+from deploys import clock, docker, firewall, memory, packages
+from deploys.admission import admitted
+from deploys.banner import banner
+from deploys.disks import data_disk
+from deploys.journal import journal
+from deploys.kernel import kernel
+from deploys.liveness import watch
+from deploys.reboots import where_needed
 from deploys.sshd import keys_only
 from deploys.users import administrator
 from inventory.flows import flows_into
@@ -18,8 +24,32 @@ from inventory.hosts import current_site
 config.SUDO = True
 
 site = current_site()
+planned = site.hosts[host.name]
+watch()
+machine, release = admitted(site, host.name)
 
 administrator(site.ssh.admin_user, site.ssh.require_public_key())
-keys_only()
-engine(site.registry.endpoint if site.registry else None)
-firewall(flows_into(site, host.name))
+docker.source(release)
+docker_settings = docker.settings(site, planned, release)
+packages.installed(
+    [
+        *packages.PACKAGES,
+        *clock.PACKAGES,
+        *docker.packages(release.docker),
+        *firewall.packages(machine),
+        *memory.packages(machine),
+        *release.gpu_packages,
+    ]
+)
+packages.security_upgrades()
+keys_only(release)
+clock.clock(machine, site.network.time_servers)
+journal()
+kernel(machine, [placement.kind.sysctls for placement in site.on_host(host.name)])
+memory.swap(machine)
+if planned.data_disk is not None:
+    data_disk(planned.data_disk)
+docker.engine(docker_settings)
+firewall.firewall(machine, flows_into(site, host.name))
+banner(site, host.name)
+where_needed(postpone=host.data.get("reboot") == "no")

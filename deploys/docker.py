@@ -1,23 +1,34 @@
-"""The Docker engine, from the distribution's package, configured before its first start."""
+"""The Docker engine, of the version that a board's kernel can run, configured before it starts."""
 
 from __future__ import annotations
 
 import json
-from io import StringIO
 
 from pyinfra.api import deploy
-from pyinfra.operations import apt, files, systemd
+from pyinfra.api.operation import OperationMeta
+from pyinfra.operations import apt, files
 
-PACKAGE_LISTS_SECONDS = 24 * 3600
+from deploys.disks import MOUNT
+from deploys.files import config_file, run_after
+from deploys.units import running
+from inventory.hardware import DockerSource, OsRelease
+from inventory.model import Host, Site
+from templates import render
+
+REPOSITORY = "https://download.docker.com/linux/ubuntu"
+KEY = "/etc/apt/keyrings/docker.asc"
+KEY_SHA256 = "1500c1f56fa9e26b9b8f42452a553675796ade0807cdce11975eb98170b3a570"
 
 
-def daemon_settings(registry: str | None) -> str:
-    """The text of daemon.json.
+def packages(source: DockerSource) -> list[str]:
+    """The engine's packages as apt takes them, pinned where the board needs that."""
+    pin = f"={source.version}" if source.version else ""
+    return [f"{package}{pin}" for package in source.packages]
 
-    Args:
-        registry: `address:port` of the lab's own registry, spoken to in plain HTTP.
-    """
-    settings = {
+
+def daemon_settings(site: Site, host: Host, release: OsRelease) -> str:
+    """The text of daemon.json."""
+    settings: dict[str, object] = {
         "live-restore": True,
         "log-driver": "json-file",
         "log-opts": {"max-size": "10m", "max-file": "3"},
@@ -25,33 +36,61 @@ def daemon_settings(registry: str | None) -> str:
         # the address that the firewall and the rate limits see.
         "userland-proxy": False,
     }
-    if registry is not None:
-        settings["insecure-registries"] = [registry]
+    if site.registry is not None:  # the lab's own, in plain HTTP
+        settings["insecure-registries"] = [site.registry.endpoint]
+    if site.registry_mirror is not None:
+        settings["registry-mirrors"] = [site.registry_mirror]
+    if host.data_disk is not None:
+        settings["data-root"] = f"{MOUNT}/docker"
+    if release.gpu_packages:
+        runtime = {"path": "nvidia-container-runtime", "runtimeArgs": []}
+        settings["runtimes"] = {"nvidia": runtime}
     return json.dumps(settings, indent=2, sort_keys=True) + "\n"
 
 
-@deploy("Docker")
-def engine(registry: str | None) -> None:
-    """Installs and starts the engine; a changed setting restarts it, containers live on."""
-    files.directory(name="Docker's settings folder", path="/etc/docker", mode="755")
-    settings = files.put(
-        name="Docker settings",
-        src=StringIO(daemon_settings(registry)),
-        dest="/etc/docker/daemon.json",
+@deploy("Docker's packages")
+def source(release: OsRelease) -> None:
+    """Pins the engine, from Docker's own repository, where the distribution's does not do."""
+    docker = release.docker
+    if not docker.suite:
+        return
+    files.download(
+        name="Key of Docker's repository",
+        src=f"{REPOSITORY}/gpg",
+        dest=KEY,
+        sha256sum=KEY_SHA256,
         mode="644",
     )
-    package = apt.packages(
-        name="Docker engine",
-        packages=["docker.io"],
-        update=True,
-        cache_time=PACKAGE_LISTS_SECONDS,
-        no_recommends=True,
+    pinned = config_file(
+        "Docker's version is pinned",
+        "/etc/apt/preferences.d/hearth-docker",
+        render("apt/docker.pref.j2", packages=docker.packages, version=docker.version),
     )
-    systemd.service(name="Docker runs", service="docker", running=True, enabled=True)
-    systemd.service(
-        name="Docker reads its settings",
-        service="docker",
-        restarted=True,
-        # A first start has read them already.
-        _if=lambda: settings.did_change() and not package.did_change(),
+    listed = config_file(
+        "Docker's repository",
+        "/etc/apt/sources.list.d/docker.list",
+        f"deb [signed-by={KEY}] {REPOSITORY} {docker.suite} stable\n",
+    )
+    apt.update(name="Docker's package list", _if=lambda: listed.did_change() or pinned.did_change())
+
+
+@deploy("Docker's settings")
+def settings(site: Site, host: Host, release: OsRelease) -> OperationMeta:
+    """Puts the settings in place before the package starts the engine for the first time."""
+    return config_file(
+        "Docker settings", "/etc/docker/daemon.json", daemon_settings(site, host, release)
+    )
+
+
+@deploy("Docker")
+def engine(changed: OperationMeta) -> None:
+    """Runs the engine; a changed setting restarts it, containers live on."""
+    running("Docker runs", "docker.service")
+    run_after(
+        "Docker reads its settings",
+        # A first start has read them already: restarting is for the engine that is older than they.
+        "started=$(systemctl show --property=ActiveEnterTimestamp --value docker); "
+        '[ "$(date -d "$started" +%s)" -gt "$(stat -c %Y /etc/docker/daemon.json)" ] || '
+        "systemctl restart docker",
+        changed,
     )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from io import StringIO
-
 from pyinfra.api import deploy
-from pyinfra.operations import files, server
+from pyinfra.operations import server
+
+from deploys.files import config_file
 
 
 @deploy("Administrator")
@@ -27,9 +27,10 @@ def administrator(user: str, public_key: str) -> None:
         public_keys=[public_key],
         delete_keys=True,
     )
-    files.put(
-        name=f"sudo for {user}",
-        src=StringIO(f"{user} ALL=(ALL) NOPASSWD: ALL\n"),
-        dest=f"/etc/sudoers.d/{user}",
+    config_file(
+        f"sudo for {user}",
+        f"/etc/sudoers.d/{user}",
+        f"{user} ALL=(ALL) NOPASSWD: ALL\n",
         mode="440",
+        validate="visudo -qcf {}",
     )

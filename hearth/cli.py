@@ -134,6 +134,23 @@ def _budget(site: Site, host_name: str) -> dict[str, Any]:
     }
 
 
+@app.command(rich_help_panel=SITE)
+def doctor(site: SiteArgument, *, as_json: JsonOption = False) -> None:
+    """Say what would stop a bootstrap or a service, and what to do; changes no machine."""
+    from hearth.doctor import examine  # noqa: PLC0415 - only this command needs it
+
+    load(site)
+    if as_json:
+        diagnosis = examine(site)
+        sys.stdout.write(json.dumps(diagnosis.document) + "\n")
+    else:
+        with step("doctor") as progress:
+            diagnosis = examine(site)
+            progress.summary = diagnosis.summary
+        diagnosis.show(out)
+    raise typer.Exit(diagnosis.exit_code)
+
+
 @app.command(name="schema", rich_help_panel=SITE)
 def print_schema() -> None:
     """Print the JSON Schema of site files, for editors."""

@@ -58,26 +58,80 @@ class Board:
 
 
 @dataclass(frozen=True, slots=True)
+class DockerSource:
+    """Where an operating system's Docker engine comes from.
+
+    Attributes:
+        packages: the engine and its command line client.
+        version: pinned, as apt writes it; the distribution's own where it is empty.
+        suite: of Docker's apt repository; empty where the distribution has the packages.
+    """
+
+    packages: tuple[str, ...]
+    version: str = ""
+    suite: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class OsRelease:
     """An operating system release.
 
     Attributes:
         title: as its maker writes it.
         glibc: the C library's version; programs built for a newer one do not start.
+        openssh: its server's version: what it may be asked for.
+        docker: where its Docker engine comes from.
         l4t: the major release of NVIDIA's Linux for Tegra, None elsewhere.
+        gpu_packages: what lets containers use the GPU, from the vendor's repository.
     """
 
     title: str
     glibc: str
+    openssh: tuple[int, int]
+    docker: DockerSource
     l4t: int | None = None
+    gpu_packages: tuple[str, ...] = ()
+
+
+def _pinned_docker(ubuntu: str, suite: str) -> DockerSource:
+    """The last engine that publishes ports on L4T's kernels, which lack CONFIG_IP_NF_RAW."""
+    version = f"5:27.5.1-1~ubuntu.{ubuntu}~{suite}"
+    return DockerSource(("docker-ce", "docker-ce-cli"), version, suite)
 
 
 OS_RELEASES: dict[str, OsRelease] = {
-    "debian-12": OsRelease("Debian 12", glibc="2.36"),
-    "debian-13": OsRelease("Debian 13", glibc="2.41"),
-    "ubuntu-18.04": OsRelease("Ubuntu 18.04 (JetPack 4)", glibc="2.27", l4t=32),
-    "ubuntu-20.04": OsRelease("Ubuntu 20.04 (JetPack 5)", glibc="2.31", l4t=35),
-    "ubuntu-22.04": OsRelease("Ubuntu 22.04 (JetPack 6)", glibc="2.35", l4t=36),
+    "debian-12": OsRelease(
+        "Debian 12", glibc="2.36", openssh=(9, 2), docker=DockerSource(("docker.io",))
+    ),
+    # Debian 13 has the command line client in a package of its own.
+    "debian-13": OsRelease(
+        "Debian 13", glibc="2.41", openssh=(10, 0), docker=DockerSource(("docker.io", "docker-cli"))
+    ),
+    # Docker has packaged nothing for it since 2023: the distribution's engine stays.
+    "ubuntu-18.04": OsRelease(
+        "Ubuntu 18.04 (JetPack 4)",
+        glibc="2.27",
+        openssh=(7, 6),
+        docker=DockerSource(("docker.io",)),
+        l4t=32,
+        gpu_packages=("nvidia-container-runtime",),
+    ),
+    "ubuntu-20.04": OsRelease(
+        "Ubuntu 20.04 (JetPack 5)",
+        glibc="2.31",
+        openssh=(8, 2),
+        docker=_pinned_docker("20.04", "focal"),
+        l4t=35,
+        gpu_packages=("nvidia-container",),
+    ),
+    "ubuntu-22.04": OsRelease(
+        "Ubuntu 22.04 (JetPack 6)",
+        glibc="2.35",
+        openssh=(8, 9),
+        docker=_pinned_docker("22.04", "jammy"),
+        l4t=36,
+        gpu_packages=("nvidia-container",),
+    ),
 }
 
 _PI_OS = ("debian-12", "debian-13")

@@ -35,9 +35,10 @@ def _tier(name: str) -> _Hosts:
     return [(host, data) for host, machine in site.hosts.items() if machine.tier == name]
 
 
-gateway = _tier("gateway")
-ai = _tier("ai")
+# In the order of TIERS, in which what is done one by one is done.
 data = _tier("data")
-monitoring = _tier("monitoring")
+ai = _tier("ai")
 edge = _tier("edge")
+gateway = _tier("gateway")
+monitoring = _tier("monitoring")
 utility = _tier("utility")

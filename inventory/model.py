@@ -57,6 +57,9 @@ class Network(Model):
     management: tuple[IPv4Network, ...] = Field(
         min_length=1, description="where administrators come from: ssh is admitted from here only"
     )
+    time_servers: tuple[str, ...] = Field(
+        default=("pool.ntp.org",), min_length=1, description="names or addresses of NTP servers"
+    )
 
 
 class Ssh(Model):
@@ -124,6 +127,15 @@ class Service(Model):
         return tuple(known(model, MODELS, "model") for model in value)
 
 
+class DataDisk(Model):
+    """A disk of its own for what services keep; Docker's data lives there too."""
+
+    device: str = Field(
+        pattern=r"^/dev/[A-Za-z0-9/._:-]+$",
+        description="a stable name, as /dev/disk/by-id/...; formatted only while it is empty",
+    )
+
+
 class Host(Model):
     """A machine of the site."""
 
@@ -132,6 +144,7 @@ class Host(Model):
     address: IPv4Address
     tier: Tier
     storage: Bytes = Field(description="size of the disk that data lives on")
+    data_disk: DataDisk | None = Field(default=None, description="the system's disk, if left out")
     services: dict[Name, Service] = Field(default_factory=dict)
 
     @field_validator("board")
@@ -235,6 +248,11 @@ class Site(Model):
     routes: dict[Name, Route] = Field(default_factory=dict)
     sessions: Range = Field(description="people at work at once")
     registry: Registry | None = None
+    registry_mirror: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^/]+$",
+        description="a pull-through cache of Docker Hub's images, asked first",
+    )
     sandbox: Sandbox | None = None
 
     def placements(self) -> Iterator[Placement]:

@@ -64,6 +64,7 @@ class ServiceKind:
         page_sizes_bytes: kernels that it runs on.
         l4t_minimum: the oldest Linux for Tegra that has its GPU libraries, None where it
             needs no GPU.
+        sysctls: kernel settings that its host must have, at least.
         container: None while no component provisions it.
         tiers: where a component knows how to run it; of no meaning while it is planned.
     """
@@ -77,6 +78,7 @@ class ServiceKind:
     page_sizes_bytes: tuple[int, ...] = (4 * KIB, 16 * KIB)
     l4t_minimum: int | None = None
     holds_models: bool = False
+    sysctls: Mapping[str, int] = field(default_factory=dict)
     container: ContainerShape | None = None
     tiers: tuple[Tier, ...] = ()
 
@@ -149,6 +151,8 @@ KINDS: dict[str, ServiceKind] = {
         ports={"redis": 6379},
         memory_bytes=256 * MIB,
         tiers=("gateway", "data"),
+        # Saving to disk forks: the copy is promised memory that it never touches.
+        sysctls={"vm.overcommit_memory": 1},
         container=ContainerShape(
             # Without the password Redis answers NOAUTH: it is up all the same.
             HealthCheck(("sh", "-c", "redis-cli ping | grep -qE 'PONG|NOAUTH'")),
@@ -200,6 +204,8 @@ KINDS: dict[str, ServiceKind] = {
         image="docker.io/library/sonarqube:25.9-community",
         ports={"http": 9000},
         memory_bytes=2 * GIB,
+        # Its Elasticsearch refuses to start below them.
+        sysctls={"vm.max_map_count": 524288, "fs.file-max": 131072},
     ),
     "jupyterhub": ServiceKind(
         title="JupyterHub",

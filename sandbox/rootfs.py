@@ -30,9 +30,11 @@ BASE_PACKAGES = ("ca-certificates", "curl")
 MACHINE_PACKAGES = (
     *("systemd", "systemd-sysv", "dbus", "libpam-systemd", "openssh-server", "sudo"),
     *("iproute2", "nftables", "iptables", "procps", "iputils-ping"),
+    # Every vendor's image has it; nothing of ours needs it.
+    "python3-apt",
 )
 # Left in the machines' apt cache, to be installed by a deploy although there is no way out.
-OFFLINE_PACKAGES = ("docker.io",)
+OFFLINE_PACKAGES = ("docker.io", "chrony", "unattended-upgrades")
 INSTALL = "apt-get install -qq -y --no-install-recommends -o Dpkg::Options::=--force-confold"
 # Nobody reads these in a lab, and they are a third of the files.
 UNREAD = ("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/info")
