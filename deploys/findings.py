@@ -328,12 +328,11 @@ def _data(visit: _Visit, data: FileSystem) -> Iterator[Finding]:
     needed = sum(_kept_bytes(p) for p in visit.site.on_host(visit.name) if p.provisioned)
     what = f"{_free(data)}, images and models take about {format_size(needed)}"
     if data.available_bytes < needed:
+        remedy = f"add a disk: hosts.{visit.name}.data_disk, or place fewer models"
         if docker is not None and docker.server:
-            yield visit.warning("disk", what, "nothing to do if they are there already")
+            yield visit.warning("disk", what, f"nothing if they are there already; else {remedy}")
         else:
-            yield visit.error(
-                "disk", what, f"add a disk: hosts.{visit.name}.data_disk, or place fewer models"
-            )
+            yield visit.error("disk", what, remedy)
     stated = visit.host.storage
     if data.size_bytes < stated * STORAGE_SHARE and visit.site.sandbox is None:
         yield visit.warning(

@@ -7,6 +7,7 @@ import os
 import shlex
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -44,6 +45,7 @@ SiteArgument = Annotated[
 JsonFileOption = Annotated[
     Path | None, typer.Option("--json", help="write the smoke report here as JSON")
 ]
+LimitOption = Annotated[list[str] | None, typer.Option(help="only this host or tier; repeatable")]
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON for scripts")]
 
 
@@ -204,9 +206,30 @@ def env() -> None:
 
 
 @app.command(rich_help_panel=STEP)
-def bootstrap(site: SiteArgument) -> None:
-    """Make bare machines ready over ssh: administrator, sshd, Docker, firewall."""
-    _bootstrap(site, load(site))
+def bootstrap(
+    site: SiteArgument,
+    *,
+    limit: LimitOption = None,
+    no_reboot: Annotated[
+        bool, typer.Option("--no-reboot", help="postpone reboots, and say which machines wait")
+    ] = False,
+) -> None:
+    """Make bare machines ready, hardened members of the lab, over ssh.
+
+    Machines whose sudo asks for a password get it from HEARTH_SUDO_PASSWORD or from you, once.
+    """
+    _bootstrap(site, load(site), limit or [], reboot=not no_reboot)
+
+
+@app.command(rich_help_panel=STEP)
+def upgrade(site: SiteArgument, *, limit: LimitOption = None) -> None:
+    """Upgrade packages and Docker, one machine at a time; stop at the first that is not well."""
+    from hearth.deploys import Deploy  # noqa: PLC0415
+
+    deploy = Deploy("upgrade", site, load(site), limit or [])
+    with step("upgrade") as progress:
+        done = deploy.run(progress)
+        progress.summary = f"{len(done.ready)} machines, {done.changed} changes"
 
 
 @app.command(rich_help_panel=STEP)
@@ -346,12 +369,30 @@ def _boot(site: Site) -> None:
         progress.summary = f"{len(site.hosts)} machines answer over ssh"
 
 
-def _bootstrap(site_argument: str, site: Site) -> None:
-    from hearth.bootstrap import bootstrap as run_bootstrap  # noqa: PLC0415
+def _bootstrap(
+    site_argument: str, site: Site, limit: Sequence[str] = (), *, reboot: bool = True
+) -> None:
+    from hearth.deploys import Deploy, limited  # noqa: PLC0415
+    from hearth.sudo import grant_where_needed  # noqa: PLC0415
 
+    site.ssh.require_public_key()
+    for name in grant_where_needed(site, limited(site, limit), _ask_password):
+        out.print(f"    {name}: {site.ssh.login_user} has sudo without a password from now on")
     with step("bootstrap") as progress:
-        done = run_bootstrap(site_argument, site, progress)
-        progress.summary = f"{done.hosts} machines, {done.changed} changes"
+        deploy = Deploy("bootstrap", site_argument, site, limit)
+        done = deploy.run(progress, {} if reboot else {"reboot": "no"})
+        progress.summary = f"{len(done.ready)} machines, {done.changed} changes"
+    for name, what in sorted(done.postponed.items()):
+        out.print(f"    {name}: postponed, {what}; `hearth bootstrap {site_argument}` does it")
+
+
+def _ask_password(prompt: str) -> str:
+    """Asks the person, who may not be there."""
+    from hearth.sudo import PASSWORD_VARIABLE  # noqa: PLC0415
+
+    if not sys.stdin.isatty():
+        raise HearthError(f"{prompt} is needed: put it into {PASSWORD_VARIABLE}")
+    return str(typer.prompt(prompt, hide_input=True))
 
 
 def _smoke(site: Site, suites: list[str] | None, json_file: Path | None) -> Report:

@@ -14,6 +14,7 @@ import json
 import re
 import sys
 import time
+from functools import cache
 from typing import Any
 
 import yaml
@@ -43,17 +44,24 @@ ASKED_BY = {
 """Words that only one fact's command has."""
 
 
+@cache
+def recorded(board: str) -> dict[str, str]:
+    """What a board's commands print, by fact."""
+    said: dict[str, str] = yaml.safe_load((RECORDED / f"{board}.yaml").read_text())
+    return said
+
+
 def answers(board: str, changes: dict[str, str], ahead: float) -> dict[str, str]:
-    """What a board's commands print, with the clock so far ahead of ours."""
-    said = yaml.safe_load((RECORDED / f"{board}.yaml").read_text()) | changes
+    """The same by words of the commands, some of it changed, the clock so far ahead of ours."""
+    said = recorded(board) | changes
     said["clock"] = re.sub(r"epoch=\S+", f"epoch={time.time() + ahead:.9f}", said["clock"])
     return {word: said[fact] for fact, word in ASKED_BY.items() if fact in said}
 
 
 def visit(request: dict[str, Any]) -> dict[str, Any]:
     """Facts and findings of one machine."""
-    site, name = load(request["site"]), request["host"]
-    site = with_host(site, name, request["place"])
+    name = request["host"]
+    site = with_host(sound(request["site"]), name, request["place"])
     if reason := request["unreachable"]:
         facts = HostFacts(unreachable=Unreachable(reason, "what ssh said"))
     else:
@@ -63,6 +71,12 @@ def visit(request: dict[str, Any]) -> dict[str, Any]:
         (facts,) = doctor.examine(State(machines, Config())).values()
     found = [dataclasses.asdict(finding) for finding in findings(site, name, facts)]
     return {"facts": dataclasses.asdict(facts), "findings": found}
+
+
+@cache
+def sound(site: str) -> Site:
+    """A site, read once."""
+    return load(site)
 
 
 def with_host(site: Site, name: str, place: dict[str, Any]) -> Site:
