@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
 
 from pyinfra import host
-from pyinfra.api import OperationError, deploy, operation
+from pyinfra.api import DeployError, deploy
+from pyinfra.operations import server
 
-from deploys.facts.block_device import BlockDevice
+from deploys.facts.block_device import BlockDevice, Disk
 from deploys.files import config_file, run_after
 from deploys.units import running
 from inventory.model import DataDisk
@@ -20,8 +20,17 @@ UNIT = "srv-hearth.mount"
 
 @deploy("Data disk")
 def data_disk(disk: DataDisk) -> None:
-    """Mounts the disk, and has Docker wait for it."""
-    _formatted(name="Data disk has a file system", device=disk.device)
+    """Mounts the disk, and has Docker wait for it.
+
+    Raises:
+        DeployError: there is no such disk, or it holds something: said before anything is done.
+    """
+    found = _usable(disk.device)
+    if found.empty:
+        server.shell(
+            name="Data disk gets a file system",
+            commands=[f"mkfs.ext4 -q -L hearth-data {shlex.quote(disk.device)}"],
+        )
     mount = config_file(
         "Data disk is known",
         f"/etc/systemd/system/{UNIT}",
@@ -36,21 +45,17 @@ def data_disk(disk: DataDisk) -> None:
     running("Data disk is mounted", UNIT)
 
 
-@operation()
-def _formatted(device: str) -> Iterator[str]:
-    """Makes a file system on an empty disk; a disk with anything on it is left alone."""
-    found = host.get_fact(BlockDevice, device=device)
+def _usable(device: str) -> Disk:
+    """The disk, empty or with a file system of ours; a disk with anything else is left alone."""
+    found: Disk | None = host.get_fact(BlockDevice, device=device)
     if found is None:
-        raise OperationError(
+        raise DeployError(
             f"{host.name}: there is no disk {device}; see `lsblk -o NAME,SIZE,MODEL` there, and "
             f"name it in hosts.{host.name}.data_disk.device"
         )
-    if found.file_system == "ext4":
-        host.noop(f"{device} has a file system")
-    elif found.empty:
-        yield f"mkfs.ext4 -q -L hearth-data {shlex.quote(device)}"
-    else:
-        raise OperationError(
-            f"{host.name}: {device} holds {found.file_system or 'partitions'}, not ext4: it is "
-            "left alone. If nothing on it is needed: `wipefs --all` it there, and run again"
-        )
+    if found.empty or found.file_system == "ext4":
+        return found
+    raise DeployError(
+        f"{host.name}: {device} holds {found.file_system or 'partitions'}, not ext4: it is "
+        "left alone. If nothing on it is needed: `wipefs --all` it there, and run again"
+    )

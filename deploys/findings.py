@@ -21,6 +21,8 @@ from deploys.facts.machine import Machine
 from deploys.facts.memory import Memory
 from deploys.facts.ports import Listener
 from deploys.facts.space import FileSystem, Space
+from deploys.firewall import NFTABLES, backend
+from deploys.kernel import LEFT_ALONE
 from inventory.flows import flows_into
 from inventory.hardware import OS_RELEASES, OsRelease
 from inventory.model import Host, Placement, Site
@@ -63,11 +65,6 @@ RAW_TABLE_DOCKER = 28
 """From this release on Docker protects published ports with iptables' raw table."""
 
 NEW_API_DOCKER = 29
-IPTABLES_L4T = 32
-"""JetPack 4's kernel knows no nftables: its firewall is told to iptables."""
-
-NOT_MENDED = {"fs.file-max"}
-"""The kernel's own is far higher; where it is not, somebody wants it so: see deploys/kernel.py."""
 
 DOCKERS_OWN = {"dockerd", "docker-proxy"}
 """Who may hold a published port: one container's, then, and most likely ours."""
@@ -196,7 +193,10 @@ def _unreachable(visit: _Visit, why: Unreachable) -> Finding:
             f"if it was flashed anew: `ssh-keygen -f {known_hosts} -R {address}`; if not, find "
             "out who answers there",
         ),
-        "other": (f"ssh to {address} broke off ({why.detail})", answers),
+        "other": (
+            f"ssh to {address} broke off ({why.detail})",
+            f"see what `ssh -v {ssh.login_user}@{address}` says, and that sshd is well there",
+        ),
     }[why.reason]
     if visit.site.sandbox is not None and why.reason != "authentication":
         what = f"the machine that plays it does not answer at {address}"
@@ -225,11 +225,10 @@ def _sudo(visit: _Visit) -> Iterator[Finding]:
     if access.sudo == "absent":
         yield visit.error("sudo", "sudo is not installed", "as root there: `apt-get install sudo`")
         return
-    rule = f"{access.user} ALL=(ALL) NOPASSWD: ALL"
-    yield visit.error(
+    yield visit.note(
         "sudo",
         f"sudo asks user {access.user} for a password",
-        f"there: `echo '{rule}' | sudo tee /etc/sudoers.d/010-{access.user}`",
+        f"the bootstrap asks you for it, once: hearth bootstrap {visit.site.name}",
     )
 
 
@@ -375,7 +374,7 @@ def _kernel(visit: _Visit) -> Iterator[Finding]:
     if kernel is None:
         return
     not_needed = {"iptable_raw"}
-    if machine is not None and machine.l4t_major == IPTABLES_L4T:
+    if machine is not None and backend(machine) is not NFTABLES:
         not_needed.add("nf_tables")
     needed = {name: is_ for name, is_ in kernel.features.items() if name not in not_needed}
     if lost := [name for name, is_ in needed.items() if is_ == "lost"]:
@@ -485,7 +484,7 @@ def _sysctls(visit: _Visit) -> Iterator[Finding]:
                 if visit.container:
                     whose = "on the computer that it shares its kernel with"
                     yield visit.note("sysctl", what, f"{command} {whose}")
-                elif name in NOT_MENDED:
+                elif name in LEFT_ALONE:
                     yield visit.warning("sysctl", what, f"{command}, and a file in /etc/sysctl.d")
                 else:
                     yield visit.note("sysctl", what, visit.mended)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import gevent
@@ -34,4 +35,6 @@ def _ask(host: Host, transport: Any) -> None:
             gevent.sleep(ASK_SECONDS)
             continue
         logger.error(f"{host.print_prefix}Lost: no answer for {PATIENCE_SECONDS} s")
-        transport.close()
+        # What carried the connection may have ended with it.
+        with suppress(ProcessLookupError):
+            transport.close()

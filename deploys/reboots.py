@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import gevent
@@ -11,6 +12,7 @@ from pyinfra import host, logger
 from pyinfra.api import FunctionCommand, deploy, operation
 from pyinfra.api.host import Host
 from pyinfra.api.state import State
+from pyinfra.context import ctx_host
 
 from deploys.facts.boot import RebootNeeded
 from deploys.facts.health import Health, HealthFact
@@ -19,61 +21,89 @@ from deploys.liveness import watch
 NEEDED = "/run/reboot-required.pkgs"
 """Where packages of Debian and Ubuntu, and we, write why a machine has to boot again."""
 BOOT_SECONDS = 300
-SETTLE_SECONDS = 180
+UNIT_SECONDS = 20
+"""Services start by themselves or not at all."""
+CONTAINER_SECONDS = 180
+"""Models are loaded, databases recovered."""
 LOOK_AGAIN_SECONDS = 2
 
 
-@dataclass
-class _Lab:
-    """What the machines of a run share: the first that failed, None while all are well."""
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What machines get one after the other.
 
-    failed: str | None = None
+    Attributes:
+        needed: what a machine gets, for people; empty where it needs nothing.
+        make: makes it; returns why it failed, None where it did not.
+    """
+
+    needed: Callable[[Host], str]
+    make: Callable[[Host], str | None]
 
 
-_lab = _Lab()
+_outcomes: dict[Host, bool] = {}
+"""Whether a machine is well after its change, of those that have had their turn."""
 
 
 @deploy("Reboots")
 def where_needed(*, postpone: bool) -> None:
-    """Reboots the machines that need it, in the order of the inventory, which is the tiers'."""
-    _reboot(name="Reboot", postpone=postpone, _serial=True)
+    """Reboots the machines that need it, one after the other."""
+    if postpone:
+        _postponed(name="Reboot waits")
+    else:
+        one_by_one(name="Reboot", change=Change(_why_reboot, reboot), _serial=True)
 
 
 @operation()
-def _reboot(postpone: bool) -> Iterator[object]:  # noqa: FBT001 - pyinfra's form
-    """Reboots the machine where something needs it, or says that it waits."""
-    reasons = host.get_fact(RebootNeeded)
-    if not reasons:
-        host.noop("nothing needs a reboot")
-    elif postpone:
-        logger.warning(f"{host.print_prefix}Postponed: reboot for {', '.join(reasons)}")
-    else:
-        yield FunctionCommand(carefully, (reboot, f"reboot for {', '.join(reasons)}"), {})
+def _postponed() -> Iterator[object]:
+    """Says why the machine has to boot again, and does nothing."""
+    if title := _why_reboot(ctx_host.get()):
+        logger.warning(f"{host.print_prefix}Postponed: {title}")
+    yield from ()
 
 
-def carefully(state: State, host: Host, change: Callable[[Host], str | None], title: str) -> bool:
-    """Changes a machine, unless an earlier one failed, and waits until it is as well as before.
+@operation()
+def one_by_one(change: Change) -> Iterator[object]:
+    """Changes the machines that need it in the order of the inventory, which is the tiers'.
 
-    Args:
-        state: pyinfra's, which asks for it.
-        host: the machine.
-        change: what to do; returns why it failed, None where it did not.
-        title: what it is, for people.
-
-    Returns:
-        Whether the machine is well; where it is not, the machines after it are left alone.
+    Each is waited for until all that ran on it runs again. At the first that is not well it
+    ends: the machines after it are left alone. For `_serial` operations.
     """
-    del state
-    if _lab.failed is not None:
-        logger.error(f"{host.print_prefix}Left alone: {_lab.failed} is not well ({title} waits)")
+    this = ctx_host.get()
+    if this in _outcomes or change.needed(this):
+        yield FunctionCommand(_in_turn, (change,), {})
+    else:
+        host.noop("nothing to do")
+
+
+def _in_turn(state: State, host: Host, change: Change) -> bool:
+    """Has the machines before this one have their turn first: pyinfra keeps no order."""
+    for each in state.inventory:
+        if each in state.active_hosts and each not in _outcomes and (title := change.needed(each)):
+            with ctx_host.use(each):
+                _outcomes[each] = _changed(each, change, title)
+        if each is host:
+            break
+    return _outcomes[host]
+
+
+def _changed(host: Host, change: Change, title: str) -> bool:
+    """Whether the machine got its change and is as well as before."""
+    if unwell := next((each.name for each, well in _outcomes.items() if not well), None):
+        logger.error(f"{host.print_prefix}Left alone: {unwell} is not well ({title} waits)")
         return False
     before = host.get_fact(HealthFact)
     logger.info(f"{host.print_prefix}Begins: {title}")
-    trouble = change(host) or _settled(host, before)
+    trouble = change.make(host) or _settled(host, before)
     if trouble:
-        _lab.failed = host.name
         logger.error(f"{host.print_prefix}Not well after {title}: {trouble}")
     return not trouble
+
+
+def _why_reboot(host: Host) -> str:
+    """What a machine's reboot is for; empty where it needs none."""
+    reasons = host.get_fact(RebootNeeded)
+    return f"reboot for {', '.join(reasons)}" if reasons else ""
 
 
 def reboot(host: Host) -> str | None:
@@ -92,8 +122,10 @@ def reboot(host: Host) -> str | None:
 
 def reconnect(host: Host) -> bool:
     """Makes a new connection in place of the one that the reboot cuts; whether it could."""
-    if client := getattr(host.connector, "client", None):
-        client.close()
+    # What carried the old connection may have ended with it.
+    with suppress(ProcessLookupError):
+        if client := getattr(host.connector, "client", None):
+            client.close()
     host.disconnect()
     host.connect(show_errors=False)
     return bool(host.connected)
@@ -101,17 +133,29 @@ def reconnect(host: Host) -> bool:
 
 def _settled(host: Host, before: Health) -> str | None:
     """Waits until all that ran runs again; what is missing when the time is over, or None."""
-    deadline = time.monotonic() + SETTLE_SECONDS
-    while (missing := _missing(before, host.get_fact(HealthFact))) and time.monotonic() < deadline:
+    started = time.monotonic()
+    while True:
+        now = host.get_fact(HealthFact)
+        units, containers = _units_missing(before, now), _containers_missing(before, now)
+        waited = time.monotonic() - started
+        if not units and not containers:
+            return None
+        if (units and waited > UNIT_SECONDS) or waited > CONTAINER_SECONDS:
+            return "; ".join([*units, *containers])
         gevent.sleep(LOOK_AGAIN_SECONDS)
-    return "; ".join(missing) or None
 
 
-def _missing(before: Health, now: Health) -> Sequence[str]:
-    """What was well and is not."""
-    units = sorted(now.failed_units - before.failed_units)
-    containers = sorted(before.well_containers - now.well_containers)
+def _units_missing(before: Health, now: Health) -> Sequence[str]:
+    """The units that were well and are not."""
+    failed = sorted(now.failed_units - before.failed_units)
+    stopped = sorted(before.running_units - now.running_units)
     return [
-        *(f"unit {unit} failed (systemctl status {unit})" for unit in units),
-        *(f"container {name} is not healthy (docker logs {name})" for name in containers),
+        *(f"unit {unit} failed (systemctl status {unit})" for unit in failed),
+        *(f"{unit} does not run (systemctl status {unit})" for unit in stopped),
     ]
+
+
+def _containers_missing(before: Health, now: Health) -> Sequence[str]:
+    """The containers that were well and are not."""
+    missing = sorted(before.well_containers - now.well_containers)
+    return [f"container {name} is not healthy (docker logs {name})" for name in missing]

@@ -6,10 +6,8 @@ not as well afterwards as it was before; the machines after it are left alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from pyinfra import config, host
-from pyinfra.api import FunctionCommand, deploy, operation
+from pyinfra import config
+from pyinfra.api import deploy
 from pyinfra.api.host import Host
 from pyinfra.operations import apt
 
@@ -17,7 +15,7 @@ from deploys.facts.boot import RebootNeeded
 from deploys.facts.packages import Upgradable
 from deploys.liveness import watch
 from deploys.packages import UNPACK_SECONDS
-from deploys.reboots import carefully, reboot
+from deploys.reboots import Change, one_by_one, reboot
 
 COMMAND = (
     "DEBIAN_FRONTEND=noninteractive apt-get -y -o Dpkg::Options::=--force-confdef "
@@ -29,17 +27,13 @@ COMMAND = (
 def upgrade() -> None:
     """Reads package lists everywhere at once, then upgrades machine after machine."""
     apt.update(name="Package lists")
-    _upgrade(name="Upgrade", _serial=True)
+    one_by_one(name="Upgrade", change=Change(_why_upgrade, _packages), _serial=True)
 
 
-@operation()
-def _upgrade() -> Iterator[object]:
-    """Upgrades the machine, reboots it where that is needed, waits until it is well."""
+def _why_upgrade(host: Host) -> str:
+    """What a machine's upgrade brings; empty where everything is up to date."""
     packages = host.get_fact(Upgradable)
-    if not packages:
-        host.noop("every package is up to date")
-        return
-    yield FunctionCommand(carefully, (_packages, f"upgrade of {', '.join(packages)}"), {})
+    return f"upgrade of {', '.join(packages)}" if packages else ""
 
 
 def _packages(host: Host) -> str | None:

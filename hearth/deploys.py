@@ -28,6 +28,9 @@ REMEDIES = {
 
 _OPERATION = re.compile(r"^--> Starting (?:serial )?operation: (?:.* \| )?(.*?)\s*$")
 _OF_HOST = re.compile(r"^\s*\[(?P<host>[a-z0-9-]+)\]\s*(?P<said>.*)$")
+_REFUSAL = re.compile(r"^--> .*error[^:]*: (?!No hosts remaining)(.*)$")
+_BROKEN = re.compile(r"^--> An .*exception occurred")
+_EXCEPTION = re.compile(r"^[\w.]*(?:Error|Exception): (.*)$")
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _TELLING = re.compile(
     r"^E: |error|fail|lost|locked|left alone|not well|denied|No space", re.IGNORECASE
@@ -63,7 +66,8 @@ class _Reader:
         self._said: dict[str, list[str]] = {}
         self.found = Deployed()
         self.results: dict[str, Any] | None = None
-        self.other: list[str] = []
+        self.refusal = ""
+        self._broken = False
 
     def __call__(self, raw: str) -> None:
         line = _ANSI.sub("", raw).rstrip()
@@ -75,8 +79,10 @@ class _Reader:
             self._progress(operation[1])
         elif of_host := _OF_HOST.match(line):
             self._hear(of_host["host"], of_host["said"])
-        elif line.strip() and not line.startswith("-->"):
-            self.other.append(line)
+        elif _BROKEN.match(line):
+            self._broken = True
+        elif refusal := _REFUSAL.match(line) or (self._broken and _EXCEPTION.match(line)):
+            self.refusal = refusal[1]
 
     def _hear(self, host: str, said: str) -> None:
         if said == "Connected":
@@ -132,15 +138,17 @@ class Deploy:
         """
         wanted = limited(self.site, self.limit)
         reader = _Reader(progress)
-        stream(self._command(data or {}), {"HEARTH_SITE": self.site_argument}, reader)
+        done = stream(self._command(data or {}), {"HEARTH_SITE": self.site_argument}, reader)
         found = reader.found
         for host in wanted - found.ready - found.failed.keys():
             found.failed[host] = "connection: Could not connect"
-        if reader.results is None and (reader.other or not found.failed):
-            raise HearthError(_refusal(self.name, reader.other))
+        if reader.refusal:
+            raise HearthError(f"{self.name}: nothing was touched: {reader.refusal}")
         if found.failed:
             raise HearthError(self._explain(found))
-        operations: Iterable[dict[str, Any]] = (reader.results or {})["operations"]
+        if reader.results is None:
+            raise HearthError(f"{self.name}: pyinfra ended without a report:\n{done.output[-800:]}")
+        operations: Iterable[dict[str, Any]] = reader.results["operations"]
         for operation in operations:
             found.changed += len(operation["success"])
             found.unchanged += len(operation["no_change"])
@@ -183,9 +191,3 @@ def limited(site: Site, limit: Sequence[str]) -> set[str]:
     return {
         name for name, host in site.hosts.items() if not limit or {name, host.tier} & set(limit)
     }
-
-
-def _refusal(deploy: str, lines: Sequence[str]) -> str:
-    """Why pyinfra did not begin: the end of what it said, without its tracebacks."""
-    said = [line.strip() for line in lines if not line.startswith(("  File", "Traceback"))]
-    return f"{deploy}: nothing was touched\n" + "\n".join(f"    {line}" for line in said[-4:])

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from pyinfra.api import FactBase
 
+ESSENTIAL = ("ssh", "docker", "containerd", "chrony")
+"""Services without which a machine is of no use, where it has them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Health:
@@ -14,11 +17,13 @@ class Health:
     Attributes:
         boot_id: changes with every boot.
         failed_units: systemd's.
+        running_units: the essential ones that run.
         well_containers: running, and healthy where they have a health check.
     """
 
     boot_id: str = ""
     failed_units: frozenset[str] = frozenset()
+    running_units: frozenset[str] = frozenset()
     well_containers: frozenset[str] = frozenset()
 
 
@@ -30,6 +35,8 @@ class HealthFact(FactBase[Health]):
             "echo boot $(cat /proc/sys/kernel/random/boot_id); "
             "systemctl list-units --state=failed --plain --no-legend | "
             "while read -r unit _; do echo failed $unit; done; "
+            f"for unit in {' '.join(ESSENTIAL)}; do "
+            "systemctl -q is-active $unit && echo running $unit; done; "
             "docker ps --format 'container {{.Names}} {{.Status}}' 2>/dev/null; true"
         )
 
@@ -40,6 +47,7 @@ class HealthFact(FactBase[Health]):
         return Health(
             boot_id=next(words[1] for words in said if words[0] == "boot"),
             failed_units=frozenset(words[1] for words in said if words[0] == "failed"),
+            running_units=frozenset(words[1] for words in said if words[0] == "running"),
             well_containers=frozenset(
                 words[1]
                 for words in said

@@ -36,9 +36,11 @@ class Lab:
 
     site: Site
 
-    def hearth(self, *arguments: str, timeout: float = UP_SECONDS) -> Ran:
+    def hearth(
+        self, *arguments: str, timeout: float = UP_SECONDS, env: dict[str, str] | None = None
+    ) -> Ran:
         """Runs `hearth`."""
-        return run([HEARTH, *arguments], timeout=timeout)
+        return run([HEARTH, *arguments], timeout=timeout, env=env)
 
     def ssh(self, host: str, command: str) -> str:
         """What a command printed on a machine, run as the administrator."""

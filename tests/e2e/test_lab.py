@@ -10,14 +10,19 @@ import signal
 import subprocess
 import sys
 import time
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hearth.engine import environment
+from inventory.flows import flows_into
+from inventory.model import Site
 from inventory.paths import PROJECT
+from inventory.ssh import lab_namespace
 from inventory.units import MIB
+from tests.e2e import scan
 from tests.e2e.conftest import HEARTH, SITE_FILE, Lab, Ran, run
 
 pytestmark = pytest.mark.e2e
@@ -93,6 +98,41 @@ def test_postgres_and_redis_admit_their_clients_with_the_password_only(lab: Up) 
     )
     assert it.ssh("pi52", f"printf '%s\\n' '{secret}' | {query}") == "42"
     assert "NOAUTH" in it.ssh("pi52", "docker exec redis redis-cli set a b")
+
+
+STRANGER = "10.99.0.1"
+"""An address outside of the lab's network."""
+
+
+def test_a_scan_of_every_port_finds_what_the_site_declares_from_everywhere(lab: Up) -> None:
+    site = lab[0].site
+    scan.install()
+    switch = lab_namespace(site.name)
+    run(["ip", "-n", switch, "address", "add", f"{STRANGER}/32", "dev", "lo"], timeout=10)
+    assert site.sandbox is not None
+    places = {
+        STRANGER: (switch, ("-S", STRANGER, "-e", "lan")),
+        str(site.sandbox.operator): (switch, ()),
+        **{str(host.address): (f"{switch}.{name}", ()) for name, host in site.hosts.items()},
+    }
+    for source, (namespace, options) in places.items():
+        targets = [str(h.address) for h in site.hosts.values() if str(h.address) != source]
+        expected = declared(site, source) & {(t, port) for t in targets for port in range(65536)}
+        ports = ",".join(str(port) for port in sorted({port for _, port in expected}))
+        found = scan.open_ports(namespace, targets, scan.ALL_PORTS, *scan.FAST, *options)
+        # A fast scan of all ports may overlook one; a careful one of the declared ports may not.
+        found |= scan.open_ports(namespace, targets, ports, *scan.CAREFUL, *options)
+        assert found == expected, f"from {source}"
+
+
+def declared(site: Site, source: str) -> set[tuple[str, int]]:
+    """What the site says may be opened from an address."""
+    return {
+        (str(host.address), flow.port)
+        for name, host in site.hosts.items()
+        for flow in flows_into(site, name)
+        if any(IPv4Address(source) in network for network in flow.sources)
+    }
 
 
 def test_secrets_are_not_in_the_state_in_plain(lab: Up) -> None:
