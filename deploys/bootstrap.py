@@ -29,8 +29,10 @@ watch()
 machine, release = admitted(site, host.name)
 
 administrator(site.ssh.admin_user, site.ssh.require_public_key())
+if planned.data_disk is not None:
+    data_disk(planned.data_disk)
 docker.source(release)
-docker_settings = docker.settings(site, planned, release)
+docker.settings(site, planned, release)
 packages.installed(
     [
         *packages.PACKAGES,
@@ -47,9 +49,7 @@ clock.clock(machine, site.network.time_servers)
 journal()
 kernel(machine, [placement.kind.sysctls for placement in site.on_host(host.name)])
 memory.swap(machine)
-if planned.data_disk is not None:
-    data_disk(planned.data_disk)
-docker.engine(docker_settings)
+docker.engine()
 firewall.firewall(machine, flows_into(site, host.name))
 banner(site, host.name)
 where_needed(postpone=host.data.get("reboot") == "no")

@@ -9,7 +9,7 @@ from pyinfra.api import DeployError, deploy
 from pyinfra.operations import server
 
 from deploys.facts.block_device import BlockDevice, Disk
-from deploys.files import config_file, run_after
+from deploys.files import config_file
 from deploys.units import running
 from inventory.model import DataDisk
 from templates import render
@@ -31,17 +31,18 @@ def data_disk(disk: DataDisk) -> None:
             name="Data disk gets a file system",
             commands=[f"mkfs.ext4 -q -L hearth-data {shlex.quote(disk.device)}"],
         )
-    mount = config_file(
+    config_file(
         "Data disk is known",
         f"/etc/systemd/system/{UNIT}",
         render("systemd/srv-hearth.mount.j2", device=disk.device, mount=MOUNT),
+        then="systemctl daemon-reload",
     )
-    wait = config_file(
+    config_file(
         "Docker waits for the data disk",
         "/etc/systemd/system/docker.service.d/data-disk.conf",
         f"[Unit]\nRequiresMountsFor={MOUNT}\n",
+        then="systemctl daemon-reload",
     )
-    run_after("systemd knows of it", "systemctl daemon-reload", mount, wait)
     running("Data disk is mounted", UNIT)
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 
 from pyinfra.api import deploy
-from pyinfra.api.operation import OperationMeta
 from pyinfra.operations import apt, files
 
 from deploys.disks import MOUNT
-from deploys.files import config_file, run_after
+from deploys.files import config_file
 from deploys.units import running
 from inventory.hardware import DockerSource, OsRelease
 from inventory.model import Host, Site
@@ -54,6 +53,7 @@ def source(release: OsRelease) -> None:
     docker = release.docker
     if not docker.suite:
         return
+    files.directory(name="Folder of repositories' keys", path=KEY.rpartition("/")[0], mode="755")
     files.download(
         name="Key of Docker's repository",
         src=f"{REPOSITORY}/gpg",
@@ -75,22 +75,18 @@ def source(release: OsRelease) -> None:
 
 
 @deploy("Docker's settings")
-def settings(site: Site, host: Host, release: OsRelease) -> OperationMeta:
+def settings(site: Site, host: Host, release: OsRelease) -> None:
     """Puts the settings in place before the package starts the engine for the first time."""
-    return config_file(
-        "Docker settings", "/etc/docker/daemon.json", daemon_settings(site, host, release)
+    config_file(
+        "Docker settings",
+        "/etc/docker/daemon.json",
+        daemon_settings(site, host, release),
+        # Containers live on while the engine restarts.
+        then="systemctl try-restart docker || ! systemctl cat docker >/dev/null 2>&1",
     )
 
 
 @deploy("Docker")
-def engine(changed: OperationMeta) -> None:
-    """Runs the engine; a changed setting restarts it, containers live on."""
+def engine() -> None:
+    """Runs the engine."""
     running("Docker runs", "docker.service")
-    run_after(
-        "Docker reads its settings",
-        # A first start has read them already: restarting is for the engine that is older than they.
-        "started=$(systemctl show --property=ActiveEnterTimestamp --value docker); "
-        '[ "$(date -d "$started" +%s)" -gt "$(stat -c %Y /etc/docker/daemon.json)" ] || '
-        "systemctl restart docker",
-        changed,
-    )

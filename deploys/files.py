@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from io import StringIO
 
 from pyinfra import host, logger
 from pyinfra.api import FileUploadCommand, operation
 from pyinfra.api.operation import OperationMeta
 from pyinfra.facts.files import FileContents
-from pyinfra.operations import server
 from pyinfra.operations.util.files import generate_color_diff
 
 from deploys.batched import Batched
@@ -21,8 +20,8 @@ STATES: Batched[FileState] = Batched(FileStates)
 """Of the files that a run is about."""
 
 
-def config_file(
-    name: str, path: str, text: str, *, mode: str = "644", validate: str = ""
+def config_file(  # noqa: PLR0913 - a file's place, and how it gets there
+    name: str, path: str, text: str, *, mode: str = "644", validate: str = "", then: str = ""
 ) -> OperationMeta:
     """Puts a file of root's in place.
 
@@ -32,27 +31,36 @@ def config_file(
         text: the whole content.
         mode: permissions, octal.
         validate: a command that refuses a bad file by its exit code; `{}` is the new file.
+        then: a command that has the new file read; where it fails, the old one is back.
     """
     STATES.note(path)
-    return _put(name=name, path=path, text=text, mode=mode, validate=validate)
+    return _put(name=name, path=path, text=text, mode=mode, validate=validate, then=then)
 
 
 @operation()
-def _put(path: str, text: str, mode: str, validate: str) -> Iterator[object]:
-    """Replaces the file at once and whole, after it has been validated."""
+def _put(path: str, text: str, mode: str, validate: str, then: str) -> Iterator[object]:
+    """Replaces the file at once and whole; what follows is the same command: not to be cut off."""
     state = STATES.state(path)
     if state == FileState(hashlib.sha256(text.encode()).hexdigest(), mode, "root:root"):
         host.noop(f"file {path} is in place")
         return
     if host.state.config.DIFF:
         _show_difference(path, text)
-    new = f"{path}.hearth-new"
+    new, old = f"{path}.hearth-new", f"{path}.hearth-old"
     yield f"mkdir -p {shlex.quote(path.rpartition('/')[0])}"
     yield FileUploadCommand(StringIO(text), new)
     steps = [f"chown root:root {new}", f"chmod {mode} {new}"]
     if validate:
         steps.append(validate.format(new))
-    yield f"{{ {' && '.join(steps)} && mv {new} {path}; }} || {{ rm -f {new}; exit 1; }}"
+    ready = f"{{ {' && '.join(steps)}; }} || {{ rm -f {new}; exit 1; }}"
+    if not then:
+        yield f"{ready}; mv {new} {path}"
+        return
+    back = f"mv {old} {path} 2>/dev/null || rm -f {path}"
+    yield (
+        f"{ready}; cp -p {path} {old} 2>/dev/null; mv {new} {path}; "
+        f"{{ {then}; }} || {{ {back}; exit 1; }}; rm -f {old}"
+    )
 
 
 def _show_difference(path: str, text: str) -> None:
@@ -62,9 +70,3 @@ def _show_difference(path: str, text: str) -> None:
     for line in generate_color_diff(current, text.splitlines()):
         logger.info(f"  {line}")
     logger.info("")
-
-
-def run_after(name: str, command: str, *operations: OperationMeta) -> OperationMeta:
-    """Runs a command where one of the operations has changed something."""
-    changed: Callable[[], bool] = lambda: any(o.did_change() for o in operations)  # noqa: E731
-    return server.shell(name=name, commands=[command], _if=changed)

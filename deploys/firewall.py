@@ -8,6 +8,7 @@ rules that were confirmed last.
 from __future__ import annotations
 
 import hashlib
+import shlex
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from pyinfra.api.state import State
 
 from deploys.facts.files import FileState
 from deploys.facts.machine import Machine
-from deploys.files import STATES, config_file, run_after
+from deploys.files import STATES, config_file
 from deploys.units import running
 from inventory.flows import SSH_PORT, Flow
 from templates import render
@@ -70,8 +71,8 @@ IPTABLES = Backend(
     template="iptables/hearth-firewall.j2",
     check="sh -n {}",
     load="sh {}",
-    save="iptables-save -t mangle",
-    restore="iptables-restore {}",
+    save="iptables-save -t mangle; echo '#6'; ip6tables-save -t mangle",
+    restore="sed '/^#6$/,$d' {0} | iptables-restore; sed '1,/^#6$/d' {0} | ip6tables-restore",
 )
 
 
@@ -99,12 +100,12 @@ def firewall(machine: Machine, flows: Sequence[Flow]) -> None:
     if rules is NFTABLES:
         running("Firewall at boot", "nftables.service", start=False)
         return
-    unit = config_file(
+    config_file(
         "Firewall's unit",
         "/etc/systemd/system/hearth-firewall.service",
         render("systemd/hearth-firewall.service.j2", program=rules.path),
+        then="systemctl daemon-reload",
     )
-    run_after("systemd knows the firewall", "systemctl daemon-reload", unit)
     running("Firewall at boot", "hearth-firewall.service", start=False)
 
 
@@ -123,7 +124,7 @@ def _guarded(rules: Backend, text: str) -> Iterator[object]:
     yield f"{{ {rules.save}; }} >{BEFORE} || true"
     yield (
         f"systemd-run --quiet --unit={GUARD} --on-active={GUARD_SECONDS} "
-        f"/bin/sh -c '{restore}; rm -f {new}'"
+        f"/bin/sh -c {shlex.quote(f'{restore}; rm -f {new}')}"
     )
     yield rules.load.format(new)
     yield FunctionCommand(_confirm, (), {})

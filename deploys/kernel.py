@@ -9,7 +9,7 @@ from pyinfra.api import deploy, operation
 
 from deploys.facts.boot import KernelCommandLine
 from deploys.facts.machine import Machine
-from deploys.files import config_file, run_after
+from deploys.files import config_file
 from deploys.reboots import NEEDED
 
 MEMORY_CGROUPS = ("cgroup_enable=memory", "cgroup_memory=1")
@@ -38,10 +38,10 @@ def sysctls(needed: Iterable[Mapping[str, int]]) -> str:
 @deploy("Kernel")
 def kernel(machine: Machine, needed: Iterable[Mapping[str, int]]) -> None:
     """Sets what services need; a container has its host's kernel and leaves it alone."""
-    settings = config_file("Kernel settings", "/etc/sysctl.d/90-hearth.conf", sysctls(needed))
     if machine.container:
         return
-    run_after("Kernel settings are applied", "sysctl -qp /etc/sysctl.d/90-hearth.conf", settings)
+    path = "/etc/sysctl.d/90-hearth.conf"
+    config_file("Kernel settings", path, sysctls(needed), then=f"sysctl -qp {path}")
     if machine.raspberry_pi:
         _memory_cgroups(name="Memory limits work (cgroups)")
 
@@ -50,6 +50,9 @@ def kernel(machine: Machine, needed: Iterable[Mapping[str, int]]) -> None:
 def _memory_cgroups() -> Iterator[str]:
     """Adds what the Pi's firmware takes away, on the file's only line; needs a reboot."""
     line = host.get_fact(KernelCommandLine)
+    if line is None:
+        host.noop("the kernel command line is not where Raspberry Pi OS has it")
+        return
     missing = [word for word in MEMORY_CGROUPS if word not in line.text.split()]
     if not missing:
         host.noop("the kernel command line enables memory cgroups")

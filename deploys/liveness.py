@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import gevent
 from pyinfra import logger
@@ -11,7 +12,10 @@ from pyinfra.api.host import Host
 from pyinfra.context import ctx_host
 
 ASK_SECONDS = 5
+LOOK_SECONDS = 0.5
 PATIENCE_SECONDS = 15
+
+_watchers: WeakKeyDictionary[Host, Any] = WeakKeyDictionary()
 
 
 def watch() -> None:
@@ -22,19 +26,33 @@ def watch() -> None:
     host = ctx_host.get()
     client = getattr(host.connector, "client", None)
     if client is not None:
-        gevent.spawn(_ask, host, client.get_transport())
+        unwatch(host)
+        _watchers[host] = gevent.spawn(_watch, host, client.get_transport())
 
 
-def _ask(host: Host, transport: Any) -> None:
-    """Asks for as long as the connection is there."""
-    while transport.is_active():
-        with gevent.Timeout(PATIENCE_SECONDS, exception=False) as patience:
-            # Servers refuse a request that they do not know: any answer is a sign of life.
-            transport.global_request("keepalive@openssh.com", wait=True)
-            patience.cancel()
-            gevent.sleep(ASK_SECONDS)
-            continue
-        logger.error(f"{host.print_prefix}Lost: no answer for {PATIENCE_SECONDS} s")
-        # What carried the connection may have ended with it.
-        with suppress(ProcessLookupError):
-            transport.close()
+def unwatch(host: Host) -> None:
+    """Its connection is going to end, and is meant to."""
+    if host in _watchers:
+        _watchers.pop(host).kill()
+
+
+def _watch(host: Host, transport: Any) -> None:
+    """Looks and asks for as long as the connection is there."""
+    while _answers(transport):
+        for _ in range(int(ASK_SECONDS / LOOK_SECONDS)):
+            gevent.sleep(LOOK_SECONDS)
+            if not transport.is_active():
+                logger.error(f"{host.print_prefix}Lost: the connection has ended")
+                return
+    logger.error(f"{host.print_prefix}Lost: no answer for {PATIENCE_SECONDS} s")
+    # What carried the connection may have ended with it.
+    with suppress(ProcessLookupError):
+        transport.close()
+
+
+def _answers(transport: Any) -> bool:
+    """Whether the server answers a request: refusing one that it does not know is an answer."""
+    with gevent.Timeout(PATIENCE_SECONDS, exception=False):
+        transport.global_request("keepalive@openssh.com", wait=True)
+        return True
+    return False

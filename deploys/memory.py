@@ -5,7 +5,8 @@ from __future__ import annotations
 from pyinfra.api import deploy
 
 from deploys.facts.machine import Machine
-from deploys.files import config_file, run_after
+from deploys.files import config_file
+from deploys.reboots import NEEDED
 from deploys.units import running
 from inventory.units import GIB
 
@@ -34,14 +35,14 @@ def swap(machine: Machine) -> None:
         running("Compressed swap", "nvzramconfig.service")
         return
     if not packages(machine):
-        placed = config_file("Swap settings", "/etc/rpi/swap.conf.d/90-hearth.conf", RPI_SWAP)
-        run_after("Swap reads its settings", "systemctl daemon-reload", placed)
+        path = "/etc/rpi/swap.conf.d/90-hearth.conf"
+        config_file("Swap settings", path, RPI_SWAP, then=f"echo 'swap settings' >>{NEEDED}")
         return
-    placed = config_file("Swap settings", "/etc/systemd/zram-generator.conf", ZRAM)
-    run_after(
+    config_file(
         "Swap is compressed memory, not a file on the card",
+        "/etc/systemd/zram-generator.conf",
+        ZRAM,
         # Raspberry Pi OS 12 swaps to a file by itself.
-        "if command -v dphys-swapfile; then systemctl disable --now dphys-swapfile; fi; "
+        then="if command -v dphys-swapfile; then systemctl disable --now dphys-swapfile; fi; "
         "systemctl daemon-reload && systemctl restart systemd-zram-setup@zram0",
-        placed,
     )

@@ -16,7 +16,7 @@ from pyinfra.context import ctx_host
 
 from deploys.facts.boot import RebootNeeded
 from deploys.facts.health import Health, HealthFact
-from deploys.liveness import watch
+from deploys.liveness import unwatch, watch
 
 NEEDED = "/run/reboot-required.pkgs"
 """Where packages of Debian and Ubuntu, and we, write why a machine has to boot again."""
@@ -92,7 +92,7 @@ def _changed(host: Host, change: Change, title: str) -> bool:
     if unwell := next((each.name for each, well in _outcomes.items() if not well), None):
         logger.error(f"{host.print_prefix}Left alone: {unwell} is not well ({title} waits)")
         return False
-    before = host.get_fact(HealthFact)
+    before = _health(host)
     logger.info(f"{host.print_prefix}Begins: {title}")
     trouble = change.make(host) or _settled(host, before)
     if trouble:
@@ -102,26 +102,33 @@ def _changed(host: Host, change: Change, title: str) -> bool:
 
 def _why_reboot(host: Host) -> str:
     """What a machine's reboot is for; empty where it needs none."""
-    reasons = host.get_fact(RebootNeeded)
+    reasons = host.get_fact(RebootNeeded, _sudo=True)
     return f"reboot for {', '.join(reasons)}" if reasons else ""
 
 
 def reboot(host: Host) -> str | None:
     """Reboots a machine and waits for its return; why it failed, or None."""
-    before = host.get_fact(HealthFact).boot_id
+    before = _health(host).boot_id
     host.run_shell_command("( sleep 1; systemctl reboot ) </dev/null >/dev/null 2>&1 &", _sudo=True)
     deadline = time.monotonic() + BOOT_SECONDS
     gevent.sleep(LOOK_AGAIN_SECONDS)
     while time.monotonic() < deadline:
-        if reconnect(host) and host.get_fact(HealthFact).boot_id not in {before, ""}:
+        if reconnect(host) and _health(host).boot_id not in {before, ""}:
             watch()
             return None
         gevent.sleep(LOOK_AGAIN_SECONDS)
     return f"it has not come back within {BOOT_SECONDS} s; look at its power and its screen"
 
 
+def _health(host: Host) -> Health:
+    """How well a machine is; nothing is, while it is on its way down."""
+    health: Health = host.get_fact(HealthFact, _sudo=True, _ignore_errors=True)
+    return health
+
+
 def reconnect(host: Host) -> bool:
     """Makes a new connection in place of the one that the reboot cuts; whether it could."""
+    unwatch(host)
     # What carried the old connection may have ended with it.
     with suppress(ProcessLookupError):
         if client := getattr(host.connector, "client", None):
@@ -135,7 +142,7 @@ def _settled(host: Host, before: Health) -> str | None:
     """Waits until all that ran runs again; what is missing when the time is over, or None."""
     started = time.monotonic()
     while True:
-        now = host.get_fact(HealthFact)
+        now = _health(host)
         units, containers = _units_missing(before, now), _containers_missing(before, now)
         waited = time.monotonic() - started
         if not units and not containers:

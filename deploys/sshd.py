@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pyinfra.api import deploy
 
-from deploys.files import config_file, run_after
+from deploys.files import config_file
 from inventory.hardware import OsRelease
 from templates import render
 
@@ -34,7 +34,10 @@ def keys_only(release: OsRelease) -> None:
     # Before OpenSSH 8.2 there is no folder for additions: the file is replaced.
     drop_in = "/etc/ssh/sshd_config.d/10-hearth.conf"
     path = drop_in if release.openssh >= DROP_INS else "/etc/ssh/sshd_config"
-    placed = config_file(
-        "sshd settings", path, settings(release), validate="mkdir -p /run/sshd && sshd -tf {}"
+    config_file(
+        "sshd settings",
+        path,
+        settings(release),
+        validate="mkdir -p /run/sshd && sshd -tf {}",
+        then="systemctl reload ssh",
     )
-    run_after("sshd reads its settings", "systemctl reload ssh", placed)

@@ -32,7 +32,7 @@ def upgrade() -> None:
 
 def _why_upgrade(host: Host) -> str:
     """What a machine's upgrade brings; empty where everything is up to date."""
-    packages = host.get_fact(Upgradable)
+    packages = host.get_fact(Upgradable, _sudo=True)
     return f"upgrade of {', '.join(packages)}" if packages else ""
 
 
@@ -40,8 +40,8 @@ def _packages(host: Host) -> str | None:
     """Upgrades packages; why it failed, or None."""
     done, output = host.run_shell_command(COMMAND, _sudo=True, _timeout=UNPACK_SECONDS)
     if not done:
-        return str(output.stderr or output.stdout)
-    return reboot(host) if host.get_fact(RebootNeeded) else None
+        return str(output.stderr or output.stdout or "apt-get failed")
+    return reboot(host) if host.get_fact(RebootNeeded, _sudo=True) else None
 
 
 config.SUDO = True

@@ -18,7 +18,7 @@ from inventory.model import TIERS, Site, did_you_mean
 REMEDIES = {
     r"lock-frontend|lists/lock": "another installation is under way there; wait for it to end",
     r"No space left|enough free space": "its disk is full: `df -h` and `docker system prune` there",
-    r"Lost: no answer|Could not connect|SSH error|EOF error": "look at its power and its network",
+    r"Lost: |Could not connect|SSH error|EOF error": "look at its power and its network",
     r"Authentication error": "is the key of ssh.identity_file admitted there for ssh.login_user?",
     r"host key error": "was it flashed again? then remove its line from known_hosts",
     r"password is required": "sudo asks for a password there: see `hearth bootstrap --help`",
@@ -89,6 +89,9 @@ class _Reader:
             self.found.ready.add(host)
         elif said.startswith("Postponed: "):
             self.found.postponed[host] = said.removeprefix("Postponed: ")
+        elif said.startswith("Lost: "):
+            self.found.ready.discard(host)
+            self.found.failed[host] = f"{self._operation}: {said}"
         elif said.startswith("Error: executed"):
             self._fail(host, self._said.get(host, []))
         elif host not in self.found.ready and _TELLING.search(said):
@@ -104,7 +107,7 @@ class _Reader:
         telling = [line for line in lines if _TELLING.search(line)] or lines
         self.found.ready.discard(host)
         reason = "; ".join(telling[-_SHOWN_LINES:])
-        self.found.failed.setdefault(host, f"{self._operation}: {reason or 'no reason given'}")
+        self.found.failed.setdefault(host, f"{self._operation}: {reason or 'it said nothing'}")
 
 
 @dataclass(frozen=True, slots=True)

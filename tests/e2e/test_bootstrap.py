@@ -84,8 +84,8 @@ def test_every_fault_is_reported_by_its_machine_and_the_others_are_finished(bare
     assert set(why) == {"nano", "pi31", "pi41", "orin0"}, ran.output
     assert "dpkg frontend lock" in why["nano"]
     assert "enough free space" in why["pi31"]
-    assert "no answer" in why["pi41"]
-    assert "no answer" in why["orin0"]
+    assert "Lost: no answer" in why["pi41"]
+    assert "Lost: " in why["orin0"]
     assert "another installation is under way" in ran.output
     assert "its disk is full" in ran.output
     for host in ("pi51", "pi52", "agx0"):
@@ -119,7 +119,7 @@ def test_by_hand_with_dry_diff_and_limit(bare: Lab) -> None:
     assert "[pi51]" not in ran.output
     assert "volatile" in bare.ssh("pi31", "cat /etc/systemd/journald.conf.d/hearth.conf")
     ran = bootstrap(bare, "--limit", "pi31")
-    assert "1 machines, 2 changes" in ran.output
+    assert "1 machines, 1 changes" in ran.output
 
 
 def test_greeting_says_which_machine_it_is_and_what_runs_there(bare: Lab) -> None:
