@@ -52,15 +52,14 @@ def _put(path: str, text: str, mode: str, validate: str, then: str) -> Iterator[
     steps = [f"chown root:root {new}", f"chmod {mode} {new}"]
     if validate:
         steps.append(validate.format(new))
-    ready = f"{{ {' && '.join(steps)}; }} || {{ rm -f {new}; exit 1; }}"
-    if not then:
-        yield f"{ready}; mv {new} {path}"
-        return
-    back = f"mv {old} {path} 2>/dev/null || rm -f {path}"
-    yield (
-        f"{ready}; cp -p {path} {old} 2>/dev/null; mv {new} {path}; "
-        f"{{ {then}; }} || {{ {back}; exit 1; }}; rm -f {old}"
-    )
+    if then:
+        steps.append(f"{{ [ ! -e {path} ] || cp -p {path} {old}; }}")
+    steps.append(f"mv {new} {path}")
+    command = f"{{ {' && '.join(steps)}; }} || {{ rm -f {new} {old}; exit 1; }}"
+    if then:
+        back = f"mv {old} {path} 2>/dev/null || rm -f {path}"
+        command += f"; {{ {then}; }} || {{ {back}; exit 1; }}; rm -f {old}"
+    yield command
 
 
 def _show_difference(path: str, text: str) -> None:

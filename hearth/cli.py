@@ -23,6 +23,7 @@ from inventory.ssh import write_ssh_config
 from inventory.units import format_size
 
 if TYPE_CHECKING:
+    from hearth.doctor import Diagnosis
     from inventory.model import Placement, Site
     from smoke.report import Report
 
@@ -51,7 +52,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="print JSON for scripts
 
 @app.command(rich_help_panel=LAB)
 def up(site: SiteArgument, *, json_file: JsonFileOption = None) -> None:
-    """From nothing to a lab under load: boot (sandbox), bootstrap, provision, smoke."""
+    """From nothing to a lab under load: boot (sandbox) or doctor, bootstrap, provision, smoke."""
     loaded = load(site)
     out.print(f"[green]ok[/green]  check: {loaded.name} is sound, {len(loaded.hosts)} machines")
     toolchain_step()
@@ -60,6 +61,9 @@ def up(site: SiteArgument, *, json_file: JsonFileOption = None) -> None:
         raise typer.Exit(2)
     if loaded.sandbox is not None:
         _boot(loaded)
+    elif (diagnosis := _examine(site)).exit_code:
+        diagnosis.show(out)
+        raise typer.Exit(diagnosis.exit_code)
     _bootstrap(site, loaded)
     provision(site)
     report = _smoke(loaded, None, json_file)
@@ -146,11 +150,18 @@ def doctor(site: SiteArgument, *, as_json: JsonOption = False) -> None:
         diagnosis = examine(site)
         sys.stdout.write(json.dumps(diagnosis.document) + "\n")
     else:
-        with step("doctor") as progress:
-            diagnosis = examine(site)
-            progress.summary = diagnosis.summary
+        diagnosis = _examine(site)
         diagnosis.show(out)
     raise typer.Exit(diagnosis.exit_code)
+
+
+def _examine(site_argument: str) -> Diagnosis:
+    from hearth.doctor import examine  # noqa: PLC0415 - only some commands need it
+
+    with step("doctor") as progress:
+        diagnosis = examine(site_argument)
+        progress.summary = diagnosis.summary
+    return diagnosis
 
 
 @app.command(name="schema", rich_help_panel=SITE)

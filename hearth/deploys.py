@@ -33,9 +33,13 @@ _BROKEN = re.compile(r"^--> An .*exception occurred")
 _EXCEPTION = re.compile(r"^[\w.]*(?:Error|Exception): (.*)$")
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _TELLING = re.compile(
-    r"^E: |error|fail|lost|locked|left alone|not well|denied|No space", re.IGNORECASE
+    r"^E: |error|fail|lost|locked|left alone|not well|denied|No space|could not|required",
+    re.IGNORECASE,
 )
+_UNANSWERED = re.compile(r"^Error: could not (?:load|process) fact")
 _SHOWN_LINES = 3
+BEFORE = "connection"
+"""What is under way until the first operation starts."""
 
 
 @dataclass(slots=True)
@@ -62,12 +66,17 @@ class _Reader:
 
     def __init__(self, progress: Callable[[str], None]) -> None:
         self._progress = progress
-        self._operation = "connection"
+        self._operation = BEFORE
         self._said: dict[str, list[str]] = {}
         self.found = Deployed()
         self.results: dict[str, Any] | None = None
         self.refusal = ""
         self._broken = False
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether machines may have been changed."""
+        return self._operation != BEFORE
 
     def __call__(self, raw: str) -> None:
         line = _ANSI.sub("", raw).rstrip()
@@ -94,6 +103,8 @@ class _Reader:
             self.found.failed[host] = f"{self._operation}: {said}"
         elif said.startswith("Error: executed"):
             self._fail(host, self._said.get(host, []))
+        elif _UNANSWERED.match(said):
+            self._fail(host, self._said.get(host) or [said])
         elif host not in self.found.ready and _TELLING.search(said):
             self._fail(host, [said])
         else:
@@ -146,7 +157,8 @@ class Deploy:
         for host in wanted - found.ready - found.failed.keys():
             found.failed[host] = "connection: Could not connect"
         if reader.refusal:
-            raise HearthError(f"{self.name}: nothing was touched: {reader.refusal}")
+            touched = "ended in the middle" if reader.has_begun else "nothing was touched"
+            raise HearthError(f"{self.name}: {touched}: {reader.refusal}")
         if found.failed:
             raise HearthError(self._explain(found))
         if reader.results is None:
@@ -170,7 +182,8 @@ class Deploy:
     def _explain(self, found: Deployed) -> str:
         """What failed where, what to do about it, and that running it again continues."""
         count = len(limited(self.site, self.limit))
-        again = f"hearth {self.name} {self.site_argument}"
+        limit = "".join(f" --limit {name}" for name in self.limit)
+        again = f"hearth {self.name} {self.site_argument}{limit}"
         lines = [f"{self.name}: {len(found.failed)} of {count} machines are not ready"]
         for host, reason in sorted(found.failed.items()):
             lines.append(f"    {host}  {reason}")

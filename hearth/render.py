@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from components.homelab.routing import haproxy_config, kong_config, nginx_config
-from inventory.flows import flows_into
+from inventory.flows import SSH_PORT, flows_into
 from inventory.model import Site
 from inventory.ssh import ssh_config
 from templates import render
@@ -25,7 +25,7 @@ def render_site(site: Site, folder: Path) -> list[Path]:
         files[f"{site.gateway}/kong.yaml"] = kong_config(site, BLANK)
     for name in site.hosts:
         files[f"{name}/nftables.conf"] = render(
-            "nftables/nftables.conf.j2", flows=flows_into(site, name)
+            "nftables/nftables.conf.j2", flows=flows_into(site, name), ssh_port=SSH_PORT
         )
     paths = []
     for name, text in files.items():

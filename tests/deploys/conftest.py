@@ -1,4 +1,4 @@
-"""A doctor in a process of its own, for all tests of one module."""
+"""The doctor, and pyinfra on fake machines: each in a process of its own."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from inventory.paths import PROJECT
+from tests.deploys.record import Run
 
 Answer = dict[str, Any]
 
@@ -62,3 +63,30 @@ def visitor() -> Iterator[Visitor]:
         yield Visitor(process)
         if process.stdin is not None:
             process.stdin.close()
+
+
+@pytest.fixture(scope="session")
+def report() -> dict[str, Any]:
+    """What `tests.deploys.boards` prints."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.deploys.boards"],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    loaded: dict[str, Any] = json.loads(done.stdout)
+    return loaded
+
+
+@pytest.fixture(scope="session")
+def runs(report: dict[str, Any]) -> dict[str, Run]:
+    """What the deploys did, by the state in which they found the machines."""
+    return {what: Run.read(noted) for what, noted in report["runs"].items()}
+
+
+@pytest.fixture(scope="session")
+def bare(runs: dict[str, Run]) -> Run:
+    """What the bootstrap did to machines of every board as they were flashed."""
+    return runs["bare"]

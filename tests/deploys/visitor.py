@@ -20,7 +20,7 @@ from typing import Any
 import yaml
 from paramiko import AuthenticationException, BadHostKeyException, RSAKey, SSHException
 from paramiko.ssh_exception import NoValidConnectionsError
-from pyinfra.api import Config, Inventory, State
+from pyinfra.api import Config, Inventory, State, inventory
 
 from deploys.findings import HostFacts, Unreachable, findings
 from inventory.loading import load
@@ -42,6 +42,10 @@ ASKED_BY = {
     "board": "thermal_zone",
 }
 """Words that only one fact's command has."""
+
+# pyinfra looks through all installed packages for connectors, at every inventory.
+inventory.get_all_connectors = cache(inventory.get_all_connectors)
+inventory.get_execution_connectors = cache(inventory.get_execution_connectors)
 
 
 @cache
