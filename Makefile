@@ -37,14 +37,17 @@ lint: $(VENV)/.dev ## Formatting, lint, types, who may import whom
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 
-bench: setup $(VENV)/.dev ## Time check, rendering and resource graph of 10, 100 and 1,000 hosts
+bench: setup $(VENV)/.bench ## Time sites of 10 to 1,000 hosts, and the bootstrap beside Ansible's
 	@$(BIN)/python -m tests.bench
+	@$(BIN)/python -m tests.bench_bootstrap
 
 COMPILE := $(UV) pip compile --quiet pyproject.toml --universal --python-version 3.11 \
-	--generate-hashes --no-emit-index-url --no-header --extra homelab --extra sandbox --extra install
+	--generate-hashes --no-emit-index-url --no-header
+COMPILE_RUN := $(COMPILE) --extra homelab --extra sandbox --extra install
 lock: $(UV) ## Resolve the dependencies anew, into files without addresses
-	@$(COMPILE) -o requirements/run.txt
-	@$(COMPILE) --extra dev -c requirements/run.txt -o requirements/dev.txt
+	@$(COMPILE_RUN) -o requirements/run.txt
+	@$(COMPILE_RUN) --extra dev -c requirements/run.txt -o requirements/dev.txt
+	@$(COMPILE) --extra bench -c requirements/dev.txt -o requirements/bench.txt
 
 clean: ## Remove the environment and what was built in the checkout; not the cache
 	rm -rf $(VENV) build
@@ -66,4 +69,9 @@ $(VENV)/.run: requirements/run.txt pyproject.toml $(UV)
 $(VENV)/.dev: requirements/dev.txt $(VENV)/.run
 	@echo "  python packages for tests (requirements/dev.txt)"
 	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
+	@touch $@
+
+$(VENV)/.bench: requirements/bench.txt $(VENV)/.dev
+	@echo "  python packages for benchmarks (requirements/bench.txt)"
+	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements/bench.txt
 	@touch $@

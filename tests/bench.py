@@ -1,18 +1,16 @@
 """Times check, rendering and resource graph of 10, 100 and 1,000 hosts: `python -m tests.bench`.
 
-Writes build/bench.json. `ratio` compares the time per host with the tenfold smaller site's:
-1 is linear, more than that grows faster than the site.
+Its figures go into build/bench.json. `ratio` compares the time per host with the tenfold
+smaller site's: 1 is linear, more than that grows faster than the site.
 """
 
 from __future__ import annotations
 
-import json
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import yaml
@@ -21,28 +19,13 @@ from rich.table import Table
 
 from hearth.render import render_site
 from inventory.loading import load
-from inventory.paths import PROJECT
 from tests import generate
 from tests.components.recorder import record_site
+from tests.figures import Figure, record
 
 SIZES = (10, 100, 1000)
 LIMITS = {"check 1000 hosts": 2.0, "graph 1000 hosts": 60.0}
 """In seconds; above it the run fails."""
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """A measured time.
-
-    Attributes:
-        peer: what `ratio` compares with, None where there is nothing smaller.
-    """
-
-    name: str
-    value: float
-    unit: str
-    peer: str | None
-    ratio: float | None
 
 
 def median_seconds(work: Callable[[], object], runs: int = 3) -> float:
@@ -94,14 +77,12 @@ def show(found: list[Figure], console: Console) -> None:
 
 
 def main() -> int:
-    """Measures, shows, writes; 1 where a limit is not kept."""
+    """Measures, shows, records; 1 where a limit is not kept."""
     with tempfile.TemporaryDirectory() as folder:
         found = figures({hosts: measure(hosts, Path(folder)) for hosts in SIZES})
     console = Console(highlight=False)
     show(found, console)
-    report = PROJECT / "build" / "bench.json"
-    report.parent.mkdir(exist_ok=True)
-    report.write_text(json.dumps([asdict(figure) for figure in found], indent=2) + "\n")
+    record(found)
     slow = [f for f in found if f.value > LIMITS.get(f.name, f.value)]
     for figure in slow:
         console.print(

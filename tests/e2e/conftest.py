@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -77,6 +78,14 @@ def run(
         check=False,
     )
     return Ran(done.returncode, done.stdout)
+
+
+def have(program: str) -> None:
+    """Installs a program from the Debian package of its name where it is missing."""
+    if shutil.which(program) is None:
+        for command in (["apt-get", "update", "-qq"], ["apt-get", "install", "-qq", "-y", program]):
+            ran = run(command, timeout=300)
+            assert ran.code == 0, ran.output
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

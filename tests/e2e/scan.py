@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Sequence
 
-from tests.e2e.conftest import run
+from tests.e2e.conftest import have, run
 
 ALL_PORTS = "-"
 # Everything here is one switch away: short waits, one try.
 FAST = ("--min-rate", "60000", "--min-hostgroup", "16", "--max-retries", "0",
         "--initial-rtt-timeout", "50ms", "--max-rtt-timeout", "100ms")  # fmt: skip
 CAREFUL = ("--max-retries", "5")
-
-
-def install() -> None:
-    """Has nmap on this machine."""
-    if shutil.which("nmap") is None:
-        ran = run(["apt-get", "install", "-qq", "-y", "nmap"], timeout=300)
-        assert ran.code == 0, ran.output
 
 
 def open_ports(
@@ -33,6 +25,7 @@ def open_ports(
         ports: as nmap writes them.
         options: more for nmap.
     """
+    have("nmap")
     command = ["nsenter", f"--net=/run/netns/{namespace}", "nmap", "-sS", "-Pn", "-n", "-T5"]
     ran = run([*command, f"-p{ports}", *options, "-oG", "-", *targets], timeout=120)
     assert ran.code == 0, ran.output

@@ -106,7 +106,6 @@ STRANGER = "10.99.0.1"
 
 def test_a_scan_of_every_port_finds_what_the_site_declares_from_everywhere(lab: Up) -> None:
     site = lab[0].site
-    scan.install()
     switch = lab_namespace(site.name)
     run(["ip", "-n", switch, "address", "add", f"{STRANGER}/32", "dev", "lo"], timeout=10)
     assert site.sandbox is not None

@@ -1,0 +1,1 @@
+"""The bootstrap as an Ansible playbook, to be timed beside ours."""
