@@ -164,14 +164,25 @@ def test_pulumi_by_hand_plans_nothing(lab: Up) -> None:
     assert ran.code == 0, ran.output
 
 
+def _slowness() -> float:
+    """How many times longer than its own work a second of work takes at the moment."""
+    started, begun = time.monotonic(), time.process_time()
+    while time.process_time() - begun < 1:
+        pass
+    return time.monotonic() - started
+
+
 def test_an_update_without_changes_takes_at_most_eight_seconds(lab: Up) -> None:
     del lab
-    seconds = []
+    seconds, slowness = [], []
     for _ in range(3):
+        slowness.append(_slowness())
         started = time.monotonic()
         assert pulumi("up", "--yes", "--skip-preview").code == 0
         seconds.append(time.monotonic() - started)
     # The best of three: the machine may be busy with something else.
+    if min(seconds) > 8 and min(slowness) > 1.3:
+        pytest.skip(f"this machine is too busy to tell: {seconds} s, slowed down {slowness} times")
     assert min(seconds) <= 8, seconds
 
 
