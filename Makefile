@@ -44,9 +44,15 @@ bench: setup $(VENV)/.bench ## Time sites of 10 to 1,000 hosts, and the bootstra
 COMPILE := $(UV) pip compile --quiet pyproject.toml --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-header
 COMPILE_RUN := $(COMPILE) --extra homelab --extra sandbox --extra install
+COMPILE_IMAGE := $(UV) pip compile --quiet --universal --python-version 3.11 \
+	--generate-hashes --no-emit-index-url --no-header --no-annotate
+IMAGES := sandbox/images/requirements
 lock: $(UV) ## Resolve the dependencies anew, into files without addresses
 	@$(COMPILE_RUN) -o requirements/run.txt
 	@$(COMPILE_RUN) --extra dev -c requirements/run.txt -o requirements/dev.txt
+	@$(COMPILE) --extra services -c requirements/run.txt -o requirements/services.txt
+	@$(COMPILE_IMAGE) $(IMAGES)/pgadmin.in -o $(IMAGES)/pgadmin.txt
+	@$(COMPILE_IMAGE) $(IMAGES)/jupyterhub.in -o $(IMAGES)/jupyterhub.txt
 	@$(COMPILE) --extra bench -c requirements/dev.txt -o requirements/bench.txt
 
 clean: ## Remove the environment and what was built in the checkout; not the cache

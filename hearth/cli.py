@@ -24,7 +24,8 @@ from inventory.units import format_size
 
 if TYPE_CHECKING:
     from hearth.doctor import Diagnosis
-    from inventory.model import Placement, Site
+    from inventory.hardware import Board
+    from inventory.model import Site
     from smoke.report import Report
 
 LAB, SITE, STEP = "The whole lab", "A site", "A step alone"
@@ -104,6 +105,22 @@ def down(
     stack.remove()
 
 
+@app.command(rich_help_panel=LAB)
+def status(site: SiteArgument, *, as_json: JsonOption = False) -> None:
+    """Show every service: machine, port, real or simulated, health; exit code 1 if one is not well.
+
+    Exit codes: 0 all are healthy, 1 some are not.
+    """
+    from hearth.status import look  # noqa: PLC0415 - only some commands need it
+
+    found = look(load(site))
+    if as_json:
+        sys.stdout.write(json.dumps(found.document) + "\n")
+    else:
+        found.show(out)
+    raise typer.Exit(found.exit_code)
+
+
 @app.command(rich_help_panel=SITE)
 def check(site: SiteArgument, *, as_json: JsonOption = False) -> None:
     """Say everything that is wrong with a site, or how its boards' memory is used."""
@@ -115,13 +132,14 @@ def check(site: SiteArgument, *, as_json: JsonOption = False) -> None:
         sys.stdout.write("\n")
         return
     table = Table(title=f"{loaded.name}: sound", title_justify="left", box=None, pad_edge=False)
-    for heading in ("host", "address", "board", "memory", "services"):
+    for heading in ("host", "address", "board", "memory", "of it GPU", "services"):
         table.add_column(heading)
     for budget in budgets:
         used, of = format_size(budget["memory_bytes"]), format_size(budget["budget_bytes"])
+        gpu = format_size(budget["gpu_memory_bytes"]) if budget["gpu_budget_bytes"] else "-"
         services = ", ".join(budget["services"])
         table.add_row(
-            budget["host"], budget["address"], budget["board"], f"{used} of {of}", services
+            budget["host"], budget["address"], budget["board"], f"{used} of {of}", gpu, services
         )
     out.print(table)
     if planned:
@@ -136,8 +154,17 @@ def _budget(site: Site, host_name: str) -> dict[str, Any]:
         "board": host.hardware.title,
         "memory_bytes": sum(p.memory_bytes + p.gpu_memory_bytes for p in placements),
         "budget_bytes": host.hardware.budget_bytes,
+        "gpu_memory_bytes": sum(p.gpu_memory_bytes for p in placements),
+        "gpu_budget_bytes": _gpu_budget(host.hardware),
         "services": [p.name for p in placements],
     }
+
+
+def _gpu_budget(board: Board) -> int | None:
+    """Memory that the GPU can have: its own, or all that services share with it."""
+    if board.gpu is None:
+        return None
+    return board.gpu.memory_bytes or board.budget_bytes
 
 
 @app.command(rich_help_panel=SITE)
@@ -423,14 +450,9 @@ def _smoke(site: Site, suites: list[str] | None, json_file: Path | None) -> Repo
 def _summary(site_argument: str, site: Site) -> None:
     """What runs where, how to look at it, how to stop it."""
     from hearth.access import gateway_url  # noqa: PLC0415
+    from hearth.status import look  # noqa: PLC0415
 
-    table = Table(box=None, pad_edge=False)
-    for heading in ("machine", "address", "services"):
-        table.add_column(heading)
-    for name, host in site.hosts.items():
-        services = ", ".join(_with_ports(p) for p in site.on_host(name) if p.provisioned)
-        table.add_row(name, str(host.address), services or "-")
-    out.print(table)
+    look(site).show(out)
     gateway = gateway_url(site)
     authority = os.path.relpath(state_dir(site.name) / "ca.crt")
     route = next(iter(site.routes.values()))
@@ -444,12 +466,6 @@ def _summary(site_argument: str, site: Site) -> None:
     out.print(f"inside   {ssh}")
     out.print(f"again    hearth up {site_argument}")
     out.print(f"stop     hearth down {site_argument}")
-
-
-def _with_ports(placement: Placement) -> str:
-    """`ollama :11434`; a service that no other machine reaches shows no port."""
-    ports = placement.ports.values() if placement.published else ()
-    return " ".join([placement.name, *(f":{port}" for port in ports)])
 
 
 def main() -> None:

@@ -84,13 +84,16 @@ class Stack:
         stack_file = BACKEND / ".pulumi" / "stacks" / "hearth" / f"{self.site.name}.json"
         if not stack_file.is_file():
             self._pulumi("stack", "select", "--create", self.site.name)
-        gateway = self.site.hosts[self.site.gateway].address
-        for setting in missing_settings(self.config(), gateway):
+        for setting in missing_settings(self.config(), self.site):
             self._set(setting)
+        plain = {}
         if self.site_argument != self.site.name:
-            site_file = str(Path(self.site_argument).absolute())
-            if self.config().get("site") != site_file:
-                self._set(Setting("site", site_file, secret=False))
+            plain["site"] = str(Path(self.site_argument).absolute())
+        if self.site.sandbox is not None:
+            plain["images"] = json.dumps(_built_images(self.site), sort_keys=True)
+        for key, value in plain.items():
+            if self.config().get(key) != value:
+                self._set(Setting(key, value, secret=False))
         authority = state_dir(self.site.name) / "ca.crt"
         authority.parent.mkdir(parents=True, exist_ok=True)
         authority.write_text(self.config()[AUTHORITY])
@@ -179,6 +182,19 @@ class Stack:
         if "currently locked" in output:
             again = f"if no other update is under way: `pulumi cancel --stack {self.site.name}`"
         return f"pulumi {verb} of {self.site.name} failed:\n{shown}\n{again}"
+
+
+def _built_images(site: Site) -> dict[str, str]:
+    """A sandbox's images by kind, with the tags that change when an image does.
+
+    None before the first boot: a preview then shows the tag that moves.
+    """
+    from hearth.labs import lab_of  # noqa: PLC0415 - needs Linux
+
+    try:
+        return lab_of(site).images()
+    except HearthError:
+        return {}
 
 
 def _make_passphrase() -> None:

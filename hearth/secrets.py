@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-PASSWORDS = ("postgresPassword", "redisPassword")
+from inventory.model import Site
+
 CERTIFICATE, PRIVATE_KEY, AUTHORITY = "tlsCertificate", "tlsPrivateKey", "tlsAuthority"
 _LIFETIME = timedelta(days=825)
 _RENEW_BEFORE = timedelta(days=30)
@@ -32,18 +33,19 @@ class Setting:
     secret: bool
 
 
-def missing_settings(present: Mapping[str, str | None], gateway: IPv4Address) -> list[Setting]:
+def missing_settings(present: Mapping[str, str | None], site: Site) -> list[Setting]:
     """What has to be generated: absent passwords, an absent or outlived certificate.
 
     Args:
         present: the stack's configuration; secret values may be None.
-        gateway: the address that the certificate must name.
+        site: whose accounts have passwords, and whose gateway the certificate must name.
     """
     settings = [
         Setting(key, secrets.token_urlsafe(24), secret=True)
-        for key in PASSWORDS
+        for key in site.accounts()
         if key not in present
     ]
+    gateway = site.hosts[site.gateway].address
     certificate = present.get(CERTIFICATE)
     if PRIVATE_KEY in present and certificate and _still_good(certificate, gateway):
         return settings

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from inventory.document import Document, Path_
 from inventory.errors import SiteError
-from inventory.model import Placement, Range, Site, did_you_mean
+from inventory.model import Placement, Range, Route, Site, did_you_mean
 from inventory.services import GATEWAY_ENGINES, KINDS
 from inventory.units import format_size
 
@@ -278,12 +278,14 @@ def _routes(site: Site) -> Iterator[Finding]:
                 yield at, f"no host runs it ({upstream.service}); place it, or name another"
             elif not placement.kind.ports:
                 yield at, f"it listens on no port ({upstream.service}); name another service"
-            elif route.model is not None and route.model not in placement.service.models:
+            elif route.model is not None and route.model not in placement.answers_with:
+                holder = placement.used("ollama") or placement
                 yield (
                     at,
-                    f"{upstream.service} does not hold the route's model ({route.model}); "
+                    f"{holder.reference} does not hold the route's model ({route.model}); "
                     "add it to its `models`",
                 )
+        yield from _fallback(base, route, references)
         if route.health.timeout >= route.health.interval:
             yield (
                 (*base, "health", "timeout"),
@@ -296,6 +298,19 @@ def _routes(site: Site) -> Iterator[Finding]:
     yield from _range(("sessions",), site.sessions)
 
 
+def _fallback(base: Path_, route: Route, references: dict[str, Placement]) -> Iterator[Finding]:
+    """What answers while no upstream does is there, and is none of them."""
+    if route.fallback is None:
+        return
+    at = (*base, "fallback")
+    if route.fallback not in references:
+        yield at, f"no host runs it ({route.fallback}); place it, or name another"
+    elif not references[route.fallback].kind.ports:
+        yield at, f"it listens on no port ({route.fallback}); name another service"
+    elif route.fallback in {upstream.service for upstream in route.upstreams}:
+        yield at, f"is one of the upstreams ({route.fallback}); name another service"
+
+
 def _range(path: Path_, stated: Range) -> Iterator[Finding]:
     if stated.low > stated.high:
         yield path, f"low is above high ({stated.low:g} > {stated.high:g}); exchange them"
@@ -303,11 +318,19 @@ def _range(path: Path_, stated: Range) -> Iterator[Finding]:
 
 def _registry(site: Site) -> Iterator[Finding]:
     """A registry that replaces images serves kinds of the catalogue."""
-    for kind in site.registry.images if site.registry else ():
+    if site.registry is None:
+        return
+    for kind in site.registry.images:
         if kind not in KINDS:
             yield (
                 ("registry", "images", kind),
                 f"unknown service {kind}; {did_you_mean(kind, KINDS)}",
+            )
+    for index, kind in enumerate(site.registry.simulated):
+        if kind not in site.registry.images:
+            yield (
+                ("registry", "simulated", index),
+                f"it serves no image for {kind}; {did_you_mean(kind, site.registry.images)}",
             )
 
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 
-from inventory.model import Site
+from inventory.model import Placement, Site
 
 SSH_PORT = 22
 ANYWHERE = IPv4Network("0.0.0.0/0")
+CONTAINERS = IPv4Network("172.16.0.0/12")
+"""From which Docker numbers its networks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +39,24 @@ def flows_into(site: Site, host_name: str) -> list[Flow]:
     """What may be opened on a host, by port."""
     flows = [Flow(SSH_PORT, site.network.management, "ssh")]
     for placement in site.on_host(host_name):
-        if not (placement.published and placement.provisioned):
-            continue
-        sources = (
-            (ANYWHERE,)
-            if placement.service.exposed
-            else tuple(IPv4Network(address) for address in placement.client_addresses)
-        )
-        flows += [Flow(port, sources, placement.name) for port in placement.ports.values()]
+        if placement.provisioned:
+            flows += [
+                Flow(placement.ports[port], sources, placement.name)
+                for port in placement.kind.ports
+                if (sources := _sources(placement, port))
+            ]
     return sorted(flows, key=lambda flow: flow.port)
+
+
+def _sources(placement: Placement, port: str) -> tuple[IPv4Network, ...]:
+    """Who may open a port of a service."""
+    if placement.service.exposed:
+        return (ANYWHERE,)
+    hosts = placement.site.hosts
+    sources = [IPv4Network(hosts[name].address) for name in placement.clients_of(port)]
+    shape = placement.kind.container
+    beside = placement.host_name in placement.site.clients[placement.reference, port]
+    if beside and shape and shape.host_network:
+        # It listens on the machine itself: containers beside it come from Docker's networks.
+        sources.append(CONTAINERS)
+    return tuple(sorted(sources))

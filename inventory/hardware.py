@@ -65,11 +65,13 @@ class DockerSource:
         packages: the engine and its command line client.
         version: pinned, as apt writes it; the distribution's own where it is empty.
         suite: of Docker's apt repository; empty where the distribution has the packages.
+        api_version: that it speaks, and its clients are told to.
     """
 
     packages: tuple[str, ...]
     version: str = ""
     suite: str = ""
+    api_version: str = "1.44"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,10 @@ def _pinned_docker(ubuntu: str, suite: str) -> DockerSource:
 
 OS_RELEASES: dict[str, OsRelease] = {
     "debian-12": OsRelease(
-        "Debian 12", glibc="2.36", openssh=(9, 2), docker=DockerSource(("docker.io",))
+        "Debian 12",
+        glibc="2.36",
+        openssh=(9, 2),
+        docker=DockerSource(("docker.io",), api_version="1.41"),
     ),
     # Debian 13 has the command line client in a package of its own.
     "debian-13": OsRelease(
@@ -112,7 +117,7 @@ OS_RELEASES: dict[str, OsRelease] = {
         "Ubuntu 18.04 (JetPack 4)",
         glibc="2.27",
         openssh=(7, 6),
-        docker=DockerSource(("docker.io",)),
+        docker=DockerSource(("docker.io",), api_version="1.41"),
         l4t=32,
         gpu_packages=("nvidia-container-runtime",),
     ),
@@ -133,6 +138,9 @@ OS_RELEASES: dict[str, OsRelease] = {
         gpu_packages=("nvidia-container",),
     ),
 }
+
+SANDBOX_OS = OS_RELEASES["debian-12"]
+"""What every machine of a sandbox runs, whatever its board would."""
 
 _PI_OS = ("debian-12", "debian-13")
 _ORIN_OS = ("ubuntu-20.04", "ubuntu-22.04")

@@ -18,7 +18,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from inventory.errors import HearthError
-from inventory.hardware import BOARDS, OS_RELEASES, Board, OsRelease
+from inventory.hardware import BOARDS, OS_RELEASES, SANDBOX_OS, Board, OsRelease
 from inventory.paths import PROJECT
 from inventory.services import KINDS, MODELS, LanguageModel, ServiceKind, Tier
 from inventory.units import Bytes, Duration, Name, Port
@@ -96,6 +96,9 @@ class Registry(Model):
     address: IPv4Address
     port: Port = 5000
     images: dict[Name, str] = Field(description="service kind to repository:tag in it")
+    simulated: tuple[Name, ...] = Field(
+        default=(), description="kinds whose image only speaks the protocol of the real program"
+    )
 
     @property
     def endpoint(self) -> str:
@@ -216,13 +219,28 @@ class Route(Model):
     """A path of the gateway and what answers it."""
 
     path: str = Field(pattern=r"^/[a-z0-9/_-]+$")
-    target: str = Field(default="/", pattern=r"^/", description="path on the upstream")
+    target: str | None = Field(
+        default=None, pattern=r"^/", description="path on the upstream; the same, if left out"
+    )
     model: str | None = Field(default=None, description="every upstream must hold this model")
     upstreams: tuple[Upstream, ...] = Field(min_length=1)
+    fallback: str | None = Field(
+        default=None, description="what answers while no upstream does, as `host.service`"
+    )
     rate_limit: RateLimit
     health: HealthProbe
     response_timeout: Duration = Field(description="longest silence within an answer")
     service_level: ServiceLevel
+
+    @property
+    def upstream_path(self) -> str:
+        """The path on the upstream."""
+        return self.target or self.path
+
+    @property
+    def services(self) -> list[str]:
+        """Everything that may answer it, as `host.service`."""
+        return [up.service for up in self.upstreams] + ([self.fallback] if self.fallback else [])
 
 
 class Sandbox(Model):
@@ -275,7 +293,44 @@ class Site(Model):
     @cached_property
     def routed(self) -> frozenset[str]:
         """The services that answer a route, as `host.service`."""
-        return frozenset(up.service for route in self.routes.values() for up in route.upstreams)
+        return frozenset(name for route in self.routes.values() for name in route.services)
+
+    def accounts(self) -> Iterator[str]:
+        """What has a password, as `Placement.account` calls it."""
+        for placement in self.placements():
+            if placement.provisioned:
+                yield from (placement.account(name) for name in placement.kind.accounts)
+
+    @cached_property
+    def clients(self) -> dict[tuple[str, str], frozenset[str]]:
+        """Who connects: the hosts by service, as `host.service`, and name of its port.
+
+        Stated clients may connect to every port, routes' gateways and services that use this one
+        to the first, Prometheus to the one with metrics.
+        """
+        found: dict[tuple[str, str], set[str]] = {}
+        scrapers = {
+            p.host_name for p in self.placements() if p.kind_name == "prometheus" and p.provisioned
+        }
+        for placement in self.placements():
+            for port in placement.kind.ports:
+                found[placement.reference, port] = set(placement.service.clients)
+            if placement.reference in self.routed:
+                found[placement.reference, placement.first_port].add(self.gateway)
+            if placement.kind.metrics:
+                found[placement.reference, placement.kind.metrics.port] |= scrapers
+        for placement in self.placements():
+            for used in placement.uses if placement.provisioned else ():
+                found[used.reference, used.first_port].add(placement.host_name)
+        return {key: frozenset(hosts) for key, hosts in found.items()}
+
+    @cached_property
+    def by_kind(self) -> dict[str, list[Placement]]:
+        """The services of each kind, in the order of tiers."""
+        found: dict[str, list[Placement]] = {}
+        for placement in sorted(self.placements(), key=lambda p: TIERS.index(p.host.tier)):
+            found.setdefault(placement.kind_name, []).append(placement)
+        return found
 
     @cached_property
     def gateway(self) -> str:
@@ -309,6 +364,11 @@ class Placement:
         return KINDS[self.kind_name]
 
     @property
+    def os_release(self) -> OsRelease:
+        """What its machine really runs: a sandboxed one is always the same."""
+        return self.host.os_release if self.site.sandbox is None else SANDBOX_OS
+
+    @property
     def memory_bytes(self) -> int:
         """The container's memory limit."""
         stated = self.service.memory
@@ -324,6 +384,12 @@ class Placement:
     def models(self) -> dict[str, LanguageModel]:
         """The models that it holds, most used first."""
         return {name: MODELS[name] for name in self.service.models}
+
+    @property
+    def answers_with(self) -> tuple[str, ...]:
+        """The models that it answers with: its own, or those of the Ollama that it uses."""
+        ollama = self.used("ollama")
+        return (ollama or self).service.models
 
     @property
     def ports(self) -> dict[str, int]:
@@ -347,20 +413,63 @@ class Placement:
         return self.kind.image
 
     @property
-    def client_addresses(self) -> list[IPv4Address]:
-        """The hosts that may connect, by address: stated clients and routes' gateways."""
-        names = set(self.service.clients)
-        if self.reference in self.site.routed:
-            names.add(self.site.gateway)
-        names.discard(self.host_name)
-        return sorted(self.site.hosts[name].address for name in names)
+    def first_port(self) -> str:
+        """The name of the port that other services use."""
+        return next(iter(self.kind.ports))
+
+    @property
+    def uses(self) -> list[Placement]:
+        """The services that it connects to: beside it, else the first in the order of tiers."""
+        return [used for kind in self.kind.uses if (used := self.used(kind)) is not None]
+
+    def used(self, kind_name: str) -> Placement | None:
+        """The service of a kind that it connects to; None where the site has none."""
+        there = self.site.by_kind.get(kind_name, [])
+        beside = [placement for placement in there if placement.host_name == self.host_name]
+        return next(iter(beside or there), None)
+
+    def clients_of(self, port: str) -> list[str]:
+        """The names of the other hosts that may connect to a port of it."""
+        return sorted(self.site.clients[self.reference, port] - {self.host_name})
+
+    def endpoint_from(self, host_name: str, port: str = "") -> str:
+        """`name:port` or `address:port`, as a container on a host reaches it.
+
+        Args:
+            host_name: where who asks is: beside it, containers know each other by name.
+            port: the port's name; the first, if left out.
+        """
+        name = port or self.first_port
+        shape = self.kind.container
+        if host_name == self.host_name and not (shape and shape.host_network):
+            return f"{self.name}:{self.kind.ports[name]}"
+        return f"{self.host.address}:{self.ports[name]}"
 
     @property
     def published(self) -> bool:
         """Whether any other machine has a reason to reach it."""
-        return self.service.exposed or bool(self.client_addresses)
+        return bool(self.published_ports)
+
+    @property
+    def published_ports(self) -> list[str]:
+        """The names of the ports that other machines have a reason to reach."""
+        if self.service.exposed:
+            return list(self.kind.ports)
+        return [port for port in self.kind.ports if self.clients_of(port)]
+
+    def account(self, name: str) -> str:
+        """What the password of one of its accounts is called in the stack's configuration."""
+        return f"{self.host_name}-{self.name}-{name}"
+
+    @property
+    def simulated(self) -> bool:
+        """Whether a stand-in runs in place of the real program."""
+        registry = self.site.registry
+        return registry is not None and self.kind_name in registry.simulated
 
     @property
     def provisioned(self) -> bool:
-        """Whether a component runs it, rather than being planned."""
-        return self.kind.container is not None
+        """Whether a component runs it here, rather than being planned."""
+        registry = self.site.registry
+        served = registry is None or self.kind_name in registry.images
+        return self.kind.container is not None and served

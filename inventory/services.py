@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Literal
+from typing import Literal, get_args
 
 from inventory.hardware import Architecture
 from inventory.units import GIB, KIB, MIB
 
 Tier = Literal["gateway", "ai", "data", "monitoring", "edge", "utility"]
 
+ALL_TIERS: tuple[Tier, ...] = get_args(Tier)
 _BOTH: tuple[Architecture, ...] = ("amd64", "arm64")
 
 
@@ -35,21 +36,56 @@ class HealthCheck:
     start_period: timedelta = timedelta(seconds=30)
 
 
+SETTINGS = "/settings"
+"""The folder in which a container finds the files that Hearth writes for it."""
+
+
 @dataclass(frozen=True, slots=True)
 class ContainerShape:
     """What a service's container looks like, wherever it runs.
 
+    It sees its settings in `SETTINGS`; its root is read-only and it holds no capability but the
+    ones named here.
+
     Attributes:
-        health_check: the container's own.
+        health_check: the container's own; None where its image holds nothing to ask with.
         volumes: data that outlives the container, name to path inside it.
         environment: fixed settings; secrets are never among them.
         command: arguments in place of the image's own.
+        scratch: folders in memory that it may write to, beside /tmp.
+        capabilities: what it keeps, as Linux names them.
+        user: in place of the image's own.
+        processes: how many it may have, threads counted.
+        host_paths: folders and sockets of its machine that it may read, path to path inside.
+        host_network: whether it sees its machine's interfaces rather than its own.
+        reload: a command inside the container that has its settings read anew; without one,
+            changed settings are a new container.
     """
 
-    health_check: HealthCheck
+    health_check: HealthCheck | None
     volumes: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     command: tuple[str, ...] = ()
+    scratch: tuple[str, ...] = ()
+    capabilities: tuple[str, ...] = ()
+    user: str = ""
+    processes: int = 256
+    host_paths: Mapping[str, str] = field(default_factory=dict)
+    host_network: bool = False
+    reload: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """Where a service tells Prometheus about itself.
+
+    Attributes:
+        port: the name of one of its ports.
+        path: of the page.
+    """
+
+    port: str
+    path: str = "/metrics"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +94,18 @@ class ServiceKind:
 
     Attributes:
         image: a public image; empty for programs that come with Hearth later.
-        ports: the ports that it listens on inside its container, by name.
+        ports: the ports that it listens on inside its container, by name; the first is the one
+            that other services use.
         memory_bytes: the container's limit unless the site says otherwise.
         gpu_memory_bytes: what it takes of the GPU's memory unless the site says otherwise.
         page_sizes_bytes: kernels that it runs on.
         l4t_minimum: the oldest Linux for Tegra that has its GPU libraries, None where it
             needs no GPU.
         sysctls: kernel settings that its host must have, at least.
+        uses: kinds that it connects to: the one beside it on its machine, else the first in the
+            order of tiers.
+        accounts: who may log in to it; each has a password of its own.
+        metrics: None where it has none.
         container: None while no component provisions it.
         tiers: where a component knows how to run it; of no meaning while it is planned.
     """
@@ -79,8 +120,11 @@ class ServiceKind:
     l4t_minimum: int | None = None
     holds_models: bool = False
     sysctls: Mapping[str, int] = field(default_factory=dict)
+    uses: tuple[str, ...] = ()
+    accounts: tuple[str, ...] = ()
+    metrics: Metrics | None = None
     container: ContainerShape | None = None
-    tiers: tuple[Tier, ...] = ()
+    tiers: tuple[Tier, ...] = ALL_TIERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +145,17 @@ class LanguageModel:
 GATEWAY_ENGINES = ("haproxy", "kong")
 """Kinds that can stand behind nginx and spread the routes over the AI nodes."""
 
+_BECOMES_USER = ("CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_SETGID", "CAP_SETUID")
+"""Of images that start as root to hand their data to a user of their own."""
+
+
+def _http(url: str, *, by: str = "wget") -> HealthCheck:
+    """Healthy while a page inside the container answers."""
+    if by == "curl":
+        return HealthCheck(("curl", "-fsS", "-o", "/dev/null", url))
+    return HealthCheck(("wget", "-q", "-O", "/dev/null", url))
+
+
 KINDS: dict[str, ServiceKind] = {
     "nginx": ServiceKind(
         title="nginx",
@@ -108,41 +163,54 @@ KINDS: dict[str, ServiceKind] = {
         ports={"http": 80, "https": 443},
         memory_bytes=128 * MIB,
         tiers=("gateway",),
+        uses=(*GATEWAY_ENGINES, "grafana"),
         container=ContainerShape(
-            HealthCheck(("curl", "-fsS", "-o", "/dev/null", "http://127.0.0.1/healthz"))
+            _http("http://127.0.0.1/healthz", by="curl"),
+            command=("nginx", "-c", f"{SETTINGS}/nginx.conf", "-g", "daemon off;"),
+            scratch=("/var/cache/nginx", "/var/lib/nginx", "/run"),
+            capabilities=_BECOMES_USER,
+            reload=("sh", "-c", f"nginx -tqc {SETTINGS}/nginx.conf && kill -HUP 1"),
         ),
     ),
     "kong": ServiceKind(
         title="Kong Gateway",
         image="docker.io/library/kong:3.9.1",
-        ports={"proxy": 8000},
+        ports={"proxy": 8000, "status": 8100},
         memory_bytes=1 * GIB,
         tiers=("gateway",),
+        uses=("redis",),
+        metrics=Metrics("status"),
         container=ContainerShape(
             HealthCheck(("kong", "health")),
             environment={
                 "KONG_DATABASE": "off",
-                "KONG_DECLARATIVE_CONFIG": "/etc/kong/kong.yaml",
+                "KONG_DECLARATIVE_CONFIG": f"{SETTINGS}/kong.yaml",
+                "KONG_PREFIX": "/kong",
                 "KONG_PROXY_LISTEN": "0.0.0.0:8000",
                 "KONG_ADMIN_LISTEN": "off",
-                "KONG_STATUS_LISTEN": "127.0.0.1:8100",
+                "KONG_STATUS_LISTEN": "0.0.0.0:8100",
                 "KONG_NGINX_WORKER_PROCESSES": "2",
                 "KONG_TRUSTED_IPS": "172.16.0.0/12",
                 "KONG_REAL_IP_HEADER": "X-Forwarded-For",
                 "KONG_PROXY_ACCESS_LOG": "/dev/stdout",
                 "KONG_PROXY_ERROR_LOG": "/dev/stderr",
             },
+            scratch=("/kong",),
+            reload=("sh", "-c", f"kong config parse {SETTINGS}/kong.yaml && kong reload"),
         ),
     ),
     "haproxy": ServiceKind(
         title="HAProxy",
         image="docker.io/library/haproxy:3.2-alpine",
-        ports={"proxy": 8000},
+        ports={"proxy": 8000, "metrics": 8405},
         memory_bytes=128 * MIB,
         tiers=("gateway",),
+        metrics=Metrics("metrics"),
         container=ContainerShape(
-            HealthCheck(("wget", "-q", "-O", "/dev/null", "http://127.0.0.1:8404/healthz")),
-            command=("haproxy", "-W", "-db", "-f", "/etc/haproxy/haproxy.cfg"),
+            _http("http://127.0.0.1:8404/healthz"),
+            command=("haproxy", "-W", "-db", "-f", f"{SETTINGS}/haproxy.cfg"),
+            scratch=("/run/haproxy",),
+            reload=("sh", "-c", f"haproxy -c -q -f {SETTINGS}/haproxy.cfg && kill -USR2 1"),
         ),
     ),
     "redis": ServiceKind(
@@ -153,12 +221,23 @@ KINDS: dict[str, ServiceKind] = {
         tiers=("gateway", "data"),
         # Saving to disk forks: the copy is promised memory that it never touches.
         sysctls={"vm.overcommit_memory": 1},
+        accounts=("default",),
         container=ContainerShape(
             # Without the password Redis answers NOAUTH: it is up all the same.
             HealthCheck(("sh", "-c", "redis-cli ping | grep -qE 'PONG|NOAUTH'")),
             volumes={"data": "/data"},
-            command=("redis-server", "/etc/redis/redis.conf"),
+            command=("redis-server", f"{SETTINGS}/redis.conf"),
+            capabilities=_BECOMES_USER,
         ),
+    ),
+    "redis-exporter": ServiceKind(
+        title="Redis exporter",
+        image="docker.io/oliver006/redis_exporter:v1.74.0-alpine",
+        ports={"metrics": 9121},
+        memory_bytes=32 * MIB,
+        uses=("redis",),
+        metrics=Metrics("metrics"),
+        container=ContainerShape(_http("http://127.0.0.1:9121/health")),
     ),
     "postgres": ServiceKind(
         title="PostgreSQL",
@@ -166,16 +245,33 @@ KINDS: dict[str, ServiceKind] = {
         ports={"postgres": 5432},
         memory_bytes=1 * GIB,
         tiers=("data",),
+        accounts=("owner", "assistant", "dashboards", "monitor"),
         container=ContainerShape(
             HealthCheck(("pg_isready", "-q", "-h", "127.0.0.1", "-U", "hearth", "-d", "hearth")),
             volumes={"data": "/var/lib/postgresql/data"},
             environment={
                 "POSTGRES_USER": "hearth",
                 "POSTGRES_DB": "hearth",
-                "POSTGRES_PASSWORD_FILE": "/run/secrets/postgres-password",
+                "POSTGRES_PASSWORD_FILE": f"{SETTINGS}/owner",
                 "PGDATA": "/var/lib/postgresql/data/pgdata",
             },
+            command=("postgres", "-c", f"config_file={SETTINGS}/postgresql.conf"),
+            scratch=("/run",),
+            capabilities=_BECOMES_USER,
+            reload=(
+                *("psql", "-qU", "hearth", "-d", "hearth", "-c", "SELECT pg_reload_conf()"),
+                *("-o", "/dev/null"),
+            ),
         ),
+    ),
+    "postgres-exporter": ServiceKind(
+        title="PostgreSQL exporter",
+        image="docker.io/prometheuscommunity/postgres-exporter:v0.17.1",
+        ports={"metrics": 9187},
+        memory_bytes=64 * MIB,
+        uses=("postgres",),
+        metrics=Metrics("metrics"),
+        container=ContainerShape(_http("http://127.0.0.1:9187/")),
     ),
     "ollama": ServiceKind(
         title="Ollama",
@@ -187,6 +283,26 @@ KINDS: dict[str, ServiceKind] = {
         container=ContainerShape(
             HealthCheck(("ollama", "list")),
             volumes={"models": "/root/.ollama"},
+            processes=1024,
+        ),
+    ),
+    "assistant": ServiceKind(
+        title="the lab's API",
+        image="hearth/assistant",
+        ports={"http": 8200},
+        memory_bytes=256 * MIB,
+        tiers=("ai", "edge"),
+        uses=("ollama", "postgres", "redis", "minio", "comfyui"),
+        metrics=Metrics("http"),
+        container=ContainerShape(
+            HealthCheck(
+                (
+                    *("python3", "-c"),
+                    "import urllib.request as u; u.urlopen('http://127.0.0.1:8200/health')",
+                )
+            ),
+            environment={"ASSISTANT_CONFIG": f"{SETTINGS}/assistant.json"},
+            volumes={"spool": "/spool"},
         ),
     ),
     "comfyui": ServiceKind(
@@ -218,6 +334,20 @@ KINDS: dict[str, ServiceKind] = {
         image="quay.io/minio/minio:RELEASE.2025-09-07T16-13-09Z",
         ports={"s3": 9000, "console": 9001},
         memory_bytes=1 * GIB,
+        tiers=("data",),
+        accounts=("root", "assistant", "backup"),
+        metrics=Metrics("s3", "/minio/v2/metrics/cluster"),
+        container=ContainerShape(
+            HealthCheck(("mc", "ready", "local")),
+            volumes={"data": "/data"},
+            environment={
+                "MINIO_ROOT_USER_FILE": f"{SETTINGS}/root-user",
+                "MINIO_ROOT_PASSWORD_FILE": f"{SETTINGS}/root-password",
+                "MINIO_PROMETHEUS_AUTH_TYPE": "public",
+                "MC_CONFIG_DIR": "/tmp/mc",  # noqa: S108 - a container's own
+            },
+            command=("server", "/data", "--console-address", ":9001"),
+        ),
     ),
     "pgadmin": ServiceKind(
         title="pgAdmin",
@@ -236,30 +366,91 @@ KINDS: dict[str, ServiceKind] = {
         image="docker.io/prom/prometheus:v3.7.0",
         ports={"http": 9090},
         memory_bytes=1 * GIB,
-    ),
-    "grafana": ServiceKind(
-        title="Grafana",
-        image="docker.io/grafana/grafana:12.2.0",
-        ports={"http": 3000},
-        memory_bytes=384 * MIB,
-    ),
-    "loki": ServiceKind(
-        title="Loki",
-        image="docker.io/grafana/loki:3.5.0",
-        ports={"http": 3100},
-        memory_bytes=512 * MIB,
+        uses=("alertmanager",),
+        metrics=Metrics("http"),
+        container=ContainerShape(
+            HealthCheck(("promtool", "query", "instant", "http://127.0.0.1:9090", "vector(1)")),
+            volumes={"data": "/prometheus"},
+            command=(
+                f"--config.file={SETTINGS}/prometheus.yml",
+                "--storage.tsdb.path=/prometheus",
+                "--storage.tsdb.retention.time=30d",
+            ),
+            reload=("sh", "-c", f"promtool check config {SETTINGS}/prometheus.yml && kill -HUP 1"),
+        ),
     ),
     "alertmanager": ServiceKind(
         title="Alertmanager",
         image="docker.io/prom/alertmanager:v0.28.1",
         ports={"http": 9093},
         memory_bytes=96 * MIB,
+        metrics=Metrics("http"),
+        container=ContainerShape(
+            HealthCheck(("amtool", "--alertmanager.url=http://127.0.0.1:9093", "config", "show")),
+            volumes={"data": "/alertmanager"},
+            command=(
+                f"--config.file={SETTINGS}/alertmanager.yml",
+                "--storage.path=/alertmanager",
+                "--cluster.listen-address=",
+            ),
+            reload=(
+                *("sh", "-c"),
+                f"amtool check-config {SETTINGS}/alertmanager.yml && kill -HUP 1",
+            ),
+        ),
+    ),
+    "grafana": ServiceKind(
+        title="Grafana",
+        image="docker.io/grafana/grafana:12.2.0",
+        ports={"http": 3000},
+        memory_bytes=384 * MIB,
+        uses=("prometheus", "loki"),
+    ),
+    "loki": ServiceKind(
+        title="Loki",
+        image="docker.io/grafana/loki:3.5.0",
+        ports={"http": 3100},
+        memory_bytes=512 * MIB,
+        metrics=Metrics("http"),
+        container=ContainerShape(
+            # Its image holds no other program: Prometheus tells whether it answers.
+            None,
+            volumes={"data": "/loki"},
+            command=(f"-config.file={SETTINGS}/loki.yaml",),
+        ),
+    ),
+    "collector": ServiceKind(
+        title="OpenTelemetry Collector",
+        image="docker.io/otel/opentelemetry-collector-contrib:0.139.0",
+        ports={"metrics": 8889},
+        memory_bytes=128 * MIB,
+        uses=("loki",),
+        metrics=Metrics("metrics"),
+        container=ContainerShape(
+            # The same.
+            None,
+            volumes={"positions": "/positions"},
+            command=("--config", f"{SETTINGS}/collector.yaml"),
+            # Docker's socket and its log files are root's.
+            user="0",
+            host_paths={
+                "/var/lib/docker/containers": "/var/lib/docker/containers",
+                "/var/run/docker.sock": "/var/run/docker.sock",
+            },
+        ),
     ),
     "node-exporter": ServiceKind(
         title="node exporter",
         image="docker.io/prom/node-exporter:v1.9.1",
         ports={"metrics": 9100},
         memory_bytes=64 * MIB,
+        metrics=Metrics("metrics"),
+        container=ContainerShape(
+            _http("http://127.0.0.1:9100/"),
+            command=("--path.rootfs=/host", "--web.listen-address=:9100"),
+            host_paths={"/": "/host"},
+            host_network=True,
+        ),
     ),
     "backup": ServiceKind(title="backup coordination", image="", ports={}, memory_bytes=128 * MIB),
     "drift-check": ServiceKind(

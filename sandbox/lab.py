@@ -67,7 +67,7 @@ class Lab:
 
     def prepare(self, progress: Progress) -> None:
         """Build what is cached: root filesystems and images."""
-        prepare(self.plan.login_user, progress)
+        prepare(self.plan, progress)
 
     def up(self, progress: Progress) -> None:
         """Bring the lab up, or mend it; what already runs is left alone.
@@ -151,7 +151,7 @@ class Lab:
         Raises:
             HearthError: They have not been built yet.
         """
-        return images.references()
+        return images.references(images.kinds_of(self.plan.images))
 
     def stop_machine(self, name: str) -> None:
         """Cut a machine's power: everything in it is killed at once; its disk stays."""
@@ -179,25 +179,30 @@ class Lab:
         return locked(self._lock_file())
 
 
-def prepare(login_user: str, progress: Progress) -> None:
-    """Build every root filesystem and image that is not in the cache; the slow part, done once."""
+def prepare(plan: LabPlan, progress: Progress) -> None:
+    """Build the lab's root filesystems and images that are not in the cache; slow, done once.
+
+    Raises:
+        HearthError: It names an image that is not built here, or a build failed.
+    """
+    kinds = images.kinds_of(plan.images)
     with locked(rootfs.cache_lock()):
         # Folders in a root filesystem must be readable to the users in it.
         umask = os.umask(0o022)
         try:
-            build_all(login_user, progress)
+            build_all(plan.login_user, kinds, progress)
         finally:
             os.umask(umask)
 
 
-def build_all(login_user: str, progress: Progress) -> None:
+def build_all(login_user: str, kinds: Sequence[str], progress: Progress) -> None:
     """Build what is missing, the base first."""
     rootfs.sweep()
     rootfs.build(rootfs.BASE, progress)
     layers = (rootfs.machine_layer(login_user), rootfs.REGISTRY)
     side_by_side(
         [
-            lambda: images.build_all(progress),
+            lambda: images.build_all(kinds, progress),
             *(partial(rootfs.build, layer, progress) for layer in layers),
         ]
     )

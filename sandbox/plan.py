@@ -62,6 +62,7 @@ class LabPlan:
         login_user: The user with the key and sudo without a password; root has no login.
         state: Runtime files: process records, logs, known_hosts.
         disks: What the machines write.
+        images: What the registry serves, as the site names it: `repository:tag`.
     """
 
     name: str
@@ -76,6 +77,7 @@ class LabPlan:
     login_user: str
     state: Path
     disks: Path
+    images: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse names that could not be told apart once joined."""
@@ -152,4 +154,5 @@ def plan_for(site: Site) -> LabPlan:
         login_user=site.ssh.login_user,
         state=STATE / site.name,
         disks=DISKS / site.name,
+        images=tuple(site.registry.images.values()),
     )

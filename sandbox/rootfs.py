@@ -11,7 +11,7 @@ import hashlib
 import json
 import shutil
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -88,6 +88,7 @@ class Layer:
             and the source's digest.
         offline: The script and all before it have loopback only.
         keep_apt_cache: Leave what apt downloaded and indexed.
+        below: The layer that this one lies on; None is the base.
     """
 
     name: str
@@ -97,16 +98,26 @@ class Layer:
     copies: tuple[tuple[str, Path, str], ...] = ()
     offline: bool = False
     keep_apt_cache: bool = False
+    below: Layer | None = None
+
+    @property
+    def stack(self) -> tuple[Layer, ...]:
+        """This layer and what it lies on, down to the base's."""
+        return (self, *(self.below.stack if self.below else ()))
 
     @property
     def key(self) -> str:
         """Twelve digits that change when the definition does."""
         definition = {
-            **asdict(self),
+            **asdict(replace(self, below=None)),
             "copies": [(path, digest) for path, _, digest in self.copies],
             "base": [debian.SUITE, BASE_PACKAGES, DPKG, UNREAD],
             "architecture": debian.architecture(),
         }
+        if self.below:
+            definition["below"] = self.below.key
+        else:
+            del definition["below"]
         return hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()[:12]
 
 
@@ -168,9 +179,9 @@ def tree(layer: Layer) -> Path:
 
 
 def stack(layer: Layer) -> str:
-    """Overlay's `lowerdir` for a system made of a layer, the base, and apt's lists."""
+    """Overlay's `lowerdir` for a system made of a layer, what it lies on, and apt's lists."""
     below = [tree(BASE), place(BASE) / "lists"]
-    above = [] if layer == BASE else [tree(layer)]
+    above = [tree(part) for part in layer.stack if part != BASE]
     return ":".join(map(str, [*above, *below]))
 
 
@@ -186,7 +197,7 @@ def cache_lock() -> Path:
 
 
 def build(layer: Layer, progress: Progress) -> Path:
-    """Build a layer unless it is there; the base must be."""
+    """Build a layer unless it is there; what it lies on must be."""
     if built(layer):
         return place(layer)
     layers_dir().mkdir(parents=True, exist_ok=True)
@@ -196,7 +207,7 @@ def build(layer: Layer, progress: Progress) -> Path:
     if layer == BASE:
         bootstrap(building)
     else:
-        build_over_base(layer, building)
+        build_above(layer, building)
     building.rename(place(layer))
     return place(layer)
 
@@ -236,7 +247,7 @@ def fetch_lists(building: Path) -> None:
     remove_tree(building / "fetched")
 
 
-def build_over_base(layer: Layer, building: Path) -> None:
+def build_above(layer: Layer, building: Path) -> None:
     """Install a layer's packages and run its script; what changed is the layer."""
     root = building / "root"
     write_files(root, (*layer.files, File("usr/sbin/policy-rc.d", "#!/bin/sh\nexit 101\n", 0o755)))
@@ -244,7 +255,7 @@ def build_over_base(layer: Layer, building: Path) -> None:
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(source, root / path)
     install = f"{INSTALL} {' '.join(layer.packages)}" if layer.packages else ":"
-    lower = stack(BASE)
+    lower = stack(layer.below or BASE)
     run_in_stack(building, lower, "root", install, offline=False)
     if layer.script:
         run_in_stack(building, lower, "root", layer.script, offline=layer.offline)

@@ -11,7 +11,7 @@ import aiohttp
 
 from inventory.errors import HearthError
 from smoke.load import chat
-from smoke.load.ollama import CHAT_TARGET, ask, chat_body, tracing
+from smoke.load.ollama import CHAT_PATHS, ask, chat_body, tracing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -134,7 +134,7 @@ def chat_routes(site: Site) -> dict[str, Route]:
     return {
         name: route
         for name, route in served_routes(site).items()
-        if route.target == CHAT_TARGET and route.model is not None
+        if route.upstream_path in CHAT_PATHS and route.model is not None
     }
 
 

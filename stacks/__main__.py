@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+
 import pulumi
 
 from inventory.errors import HearthError
 from inventory.loading import load
+from inventory.model import Site
 from inventory.ssh import write_ssh_config
 from stacks import homelab
 
@@ -17,7 +21,16 @@ def main() -> None:
         site = load(config.get("site") or pulumi.get_stack())
     except HearthError as error:
         raise pulumi.RunError(str(error)) from None
-    homelab.declare(site, homelab.Secrets.from_config(config), write_ssh_config(site))
+    site = with_images(site, json.loads(config.get("images") or "{}"))
+    homelab.declare(site, homelab.secrets_from(config, site), write_ssh_config(site))
+
+
+def with_images(site: Site, images: Mapping[str, str]) -> Site:
+    """The site with exact tags in place of those that move: `hearth up` knows what it built."""
+    if site.registry is None:
+        return site
+    registry = site.registry.model_copy(update={"images": {**site.registry.images, **images}})
+    return site.model_copy(update={"registry": registry})
 
 
 main()

@@ -11,7 +11,7 @@ HEARTH_TOOLCHAIN set to one of these words allows that way alone. The cache:
     toolchain/
     ├── pulumi-VERSION-PLATFORM-HASH/   a part and its manifest, part.json, written last
     ├── docker-VERSION-PLATFORM-HASH/
-    ├── ollama-VERSION-PLATFORM-HASH/
+    ├── ollama-VERSION-PLATFORM-HASH/   and so for every program of an image
     └── venv-HASH/bin/                  for one Python environment: what goes on its PATH
     pulumi/                             PULUMI_HOME: installed plugins
     go/                                 while building: Go's own caches
@@ -36,9 +36,10 @@ from inventory.paths import cache_dir
 from tools import downloads, go_build, versions
 from tools.downloads import NotAvailableError
 from tools.lock import exclusive
+from tools.programs import PROGRAMS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     Progress = Callable[[str], None]
 
@@ -120,19 +121,30 @@ def ensure(progress: Progress) -> Toolchain:
     return toolchain
 
 
-def ensure_ollama(progress: Progress) -> Path:
-    """The Ollama server, built with its C++ parts for this computer.
+def ensure_programs(names: Iterable[str], progress: Progress) -> dict[str, Path]:
+    """Programs of the images, built where they are missing; their builds share Go's caches.
+
+    Args:
+        names: Which of `tools.programs.PROGRAMS`.
+        progress: Takes short lines for people.
+
+    Returns:
+        Where each program is.
 
     Raises:
-        HearthError: It cannot be built.
+        HearthError: One cannot be built; those before it are kept.
     """
-    recipe = _ollama()
-    part = _recorded(recipe, None)
-    if part is None:
-        with _locked(progress):
-            part = _recorded(recipe, None) or _obtain(recipe, "build", progress)
-            go_build.clean_go_caches(progress)
-    return part.path
+    recipes = {name: _program(name) for name in names}
+    parts = {name: _recorded(recipe, None) for name, recipe in recipes.items()}
+    if all(parts.values()):
+        return {name: part.path for name, part in parts.items() if part}
+    with _locked(progress):
+        built = {
+            name: _recorded(recipe, None) or _obtain(recipe, "build", progress)
+            for name, recipe in recipes.items()
+        }
+        go_build.clean_go_caches(progress)
+    return {name: part.path for name, part in built.items()}
 
 
 def bin_dir() -> Path:
@@ -168,7 +180,7 @@ def _recipes() -> Iterator[_Recipe]:
 
 def _cli() -> _Recipe:
     version = versions.PULUMI_CLI
-    home = _home("pulumi", version)
+    home = _home("pulumi", version, "pulumi")
 
     def download(progress: Progress) -> _Found:
         return _Found(version, _release(home, progress) / _CLI)
@@ -207,7 +219,7 @@ def _host(cli_home: Path) -> _Recipe:
 
 def _plugin() -> _Recipe:
     version = versions.docker_plugin()
-    home = _home("docker", version)
+    home = _home("docker", version, "docker")
 
     def download(_: Progress) -> _Found:
         downloads.need_reachable()
@@ -235,23 +247,24 @@ def _plugin() -> _Recipe:
     )
 
 
-def _ollama() -> _Recipe:
-    version = versions.OLLAMA
-    home = _home("ollama", version)
+def _program(name: str) -> _Recipe:
+    program = PROGRAMS[name]
+    home = _home(name, program.version, program.module)
 
     def build(progress: Progress) -> _Found:
-        output = home / "ollama"
+        output = home / name
         go_build.build(
-            "ollama",
-            "github.com/ollama/ollama",
+            program.module,
+            program.package,
             output=output,
-            ldflags=f"-s -w -X github.com/ollama/ollama/version.Version={version}",
-            cgo=True,
+            ldflags=" ".join(["-s -w", *(f"-X {setting}" for setting in program.settings)]),
+            cgo=program.cgo,
+            tags=program.tags,
             progress=progress,
         )
-        return _Found(version, output)
+        return _Found(program.version, output)
 
-    return _Recipe("ollama", "ollama", home, {"build": build})
+    return _Recipe(name, name, home, {"build": build})
 
 
 def _cli_on_path() -> _Found:
@@ -403,12 +416,12 @@ def _root() -> Path:
     return cache_dir() / "toolchain"
 
 
-def _home(module: str, version: str) -> Path:
+def _home(name: str, version: str, module: str) -> Path:
     digest = hashlib.sha256()
     for file in sorted((go_build.MODULES / module).iterdir()):
         digest.update(file.read_bytes())
     system, machine = downloads.platform_name()
-    return _root() / f"{module}-{version}-{system}-{machine}-{digest.hexdigest()[:12]}"
+    return _root() / f"{name}-{version}-{system}-{machine}-{digest.hexdigest()[:12]}"
 
 
 def _venv_home() -> Path:

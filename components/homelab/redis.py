@@ -1,29 +1,45 @@
-"""Redis's configuration, the same on every host that runs one."""
+"""Redis, and what tells Prometheus about it."""
 
 from __future__ import annotations
 
-import pulumi
-
-from components.homelab.service import File
-from inventory.model import Placement
+from components.homelab.service import Extras, Service, ServiceArgs
 from templates import render
 
 
-def redis_file(placement: Placement, password: pulumi.Input[str], *, durable: bool) -> File:
-    """The configuration file; secret, as it holds the password.
+class Redis(Service):
+    """A cache; on a data node a store that keeps everything on disk."""
 
-    Args:
-        placement: the Redis; it may use three quarters of its memory for data.
-        password: what clients authenticate with.
-        durable: keep everything on disk and refuse writes when full, rather than forget.
-    """
-    content = pulumi.Output.secret(password).apply(
-        lambda text: render(
-            "redis/redis.conf.j2",
-            password=text,
-            maxmemory_bytes=placement.memory_bytes * 3 // 4,
-            eviction="noeviction" if durable else "allkeys-lru",
-            durable=durable,
+    def extras(self, args: ServiceArgs) -> Extras:
+        """Its configuration, which holds the password."""
+        placement = args.placement
+        durable = placement.host.tier == "data"
+        content = args.secrets.password(placement, "default").apply(
+            lambda password: render(
+                "redis/redis.conf.j2",
+                password=password,
+                # Forks and buffers need the rest.
+                maxmemory_bytes=placement.memory_bytes * 3 // 4,
+                # A store refuses writes when it is full; a cache forgets.
+                eviction="noeviction" if durable else "allkeys-lru",
+                durable=durable,
+            )
         )
-    )
-    return File("/etc/redis/redis.conf", content)
+        return Extras(files={"redis.conf": content})
+
+
+class RedisExporter(Service):
+    """Figures of the Redis beside it."""
+
+    def extras(self, args: ServiceArgs) -> Extras:
+        """Where Redis is, and its password in a file."""
+        address = f"redis://{args.endpoint('redis')}"
+        content = args.password("redis", "default").apply(
+            lambda password: f'{{"{address}": "{password}"}}'
+        )
+        return Extras(
+            files={"passwords.json": content},
+            environment={
+                "REDIS_ADDR": address,
+                "REDIS_PASSWORD_FILE": "/settings/passwords.json",
+            },
+        )

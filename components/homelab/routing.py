@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from inventory.model import HealthProbe, Placement, Route, Site
-from inventory.services import GATEWAY_ENGINES
+from inventory.services import GATEWAY_ENGINES, KINDS
 from templates import render
 
 
@@ -41,12 +41,23 @@ def _inner_port(placement: Placement) -> int:
 def nginx_config(site: Site) -> str:
     """The configuration file of nginx: TLS, then everything to the engine."""
     engine = gateway_service(site, *GATEWAY_ENGINES)
-    silences = [route.response_timeout for route in served_routes(site).values()]
+    routes = served_routes(site)
+    silences = [route.response_timeout for route in routes.values()]
     return render(
         "nginx/nginx.conf.j2",
         engine_name=engine.name,
         engine_port=_inner_port(engine),
         response_timeout_seconds=int(max(silences, default=timedelta(minutes=1)).total_seconds()),
+        fallbacks=[
+            {
+                "name": name,
+                "path": route.path,
+                "address": site.placement(route.fallback).endpoint_from(site.gateway),
+                "target": route.target,
+            }
+            for name, route in routes.items()
+            if route.fallback and site.placement(route.fallback).provisioned
+        ],
     )
 
 
@@ -55,6 +66,7 @@ def haproxy_config(site: Site) -> str:
     return render(
         "haproxy/haproxy.cfg.j2",
         port=_inner_port(gateway_service(site, "haproxy")),
+        metrics_port=KINDS["haproxy"].ports["metrics"],
         routes=[
             {
                 "name": name,
@@ -113,7 +125,7 @@ def _kong_service(name: str, route: Route, redis: Placement, redis_password: str
         "host": f"{name}.upstream",
         "protocol": "http",
         "port": 80,
-        "path": route.target,
+        **({"path": route.target} if route.target else {}),
         "connect_timeout": 2000,
         "read_timeout": timeout,
         "write_timeout": timeout,
@@ -124,7 +136,8 @@ def _kong_service(name: str, route: Route, redis: Placement, redis_password: str
                 # Whole segments, and the rest of the path is not handed on, as in HAProxy.
                 "paths": [f"~{route.path}(?:/.*)?$"],
                 "protocols": ["http", "https"],
-                "strip_path": True,
+                # A target of its own takes the place of the whole path.
+                "strip_path": route.target is not None,
                 "response_buffering": False,
             }
         ],

@@ -1,4 +1,4 @@
-"""A service of the site as a container on its host."""
+"""A service of the site as a container on its host: what every service's component builds on."""
 
 from __future__ import annotations
 
@@ -8,113 +8,204 @@ from dataclasses import dataclass, field
 import pulumi
 import pulumi_docker as docker
 
-from inventory.model import Placement
-from inventory.services import HealthCheck
+from components.homelab.secrets import Secrets
+from inventory.model import Placement, Site
+from inventory.services import SETTINGS, ContainerShape, HealthCheck
 from inventory.units import MIB
+from provider.resources import Files
 
 READY_TIMEOUT_SECONDS = 180
-
-
-@dataclass(frozen=True, slots=True)
-class File:
-    """A file inside a container.
-
-    Attributes:
-        content: its text; make it a secret output when it holds one.
-        permissions: octal, as chmod takes it.
-    """
-
-    path: str
-    content: pulumi.Input[str]
-    permissions: str = "0644"
+SETTINGS_ON_HOST = "/etc/hearth/services"
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceArgs:
-    """What a service needs beside its place in the site.
+    """Where a service is, and what it shares with the others of its machine.
 
     Attributes:
         placement: which service, on which host.
         network: name of the host's Docker network; services find each other there by name.
-        files: configuration and secrets, put in place before the first start.
-        environment: settings beside the catalogue's; never secrets.
-        command: arguments in place of the catalogue's.
+        secrets: the site's.
     """
 
     placement: Placement
     network: pulumi.Input[str]
-    files: tuple[File, ...] = ()
+    secrets: Secrets
+
+    @property
+    def site(self) -> Site:
+        """The whole site."""
+        return self.placement.site
+
+    def endpoint(self, kind_name: str) -> str | None:
+        """Where the service of a kind that this one uses answers; None where the site has none."""
+        used = self.placement.used(kind_name)
+        if used is None or not used.provisioned:
+            return None
+        return used.endpoint_from(self.placement.host_name)
+
+    def password(self, kind_name: str, account: str) -> pulumi.Output[str]:
+        """The password of an account of the service of a kind that this one uses."""
+        used = self.placement.used(kind_name)
+        if used is None:
+            raise KeyError(f"{self.placement.reference}: the site has no {kind_name}")
+        return self.secrets.password(used, account)
+
+
+@dataclass(frozen=True, slots=True)
+class Extras:
+    """What a service's component adds to the catalogue's container.
+
+    Attributes:
+        files: its settings, text by name; a secret output where it holds a secret.
+        environment: variables; never secrets.
+        command: in place of the catalogue's.
+    """
+
+    files: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     command: tuple[str, ...] = ()
 
 
 class Service(pulumi.ComponentResource):
-    """An image, the volumes that outlive it, and the container that runs it."""
+    """An image, its settings, the volumes that outlive it, and the container that runs it.
 
-    container_id: pulumi.Output[str]
+    A service with nothing of its own is this class; the others derive from it and say in
+    `extras` what they add.
+    """
+
+    container: docker.Container
+    settings: Files | None
 
     def __init__(
         self, name: str, args: ServiceArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        super().__init__("hearth:homelab:Service", name, None, opts)
+        super().__init__(f"hearth:homelab:{type(self).__name__}", name, None, opts)
         placement = args.placement
         shape = placement.kind.container
         if shape is None:
             raise pulumi.RunError(f"{placement.reference}: {placement.kind_name} is only planned")
+        extras = self.extras(args)
         child = pulumi.ResourceOptions(parent=self)
         image = docker.RemoteImage(name, name=placement.image, keep_locally=True, opts=child)
-        container = docker.Container(
+        self.settings = _settings(name, placement, extras, child) if extras.files else None
+        self.container = docker.Container(
             name,
             name=placement.name,
             image=image.image_id,
-            command=list(args.command or shape.command) or None,
+            command=list(extras.command or shape.command) or None,
             envs=[
-                f"{key}={value}" for key, value in {**shape.environment, **args.environment}.items()
+                f"{key}={value}"
+                for key, value in {**shape.environment, **extras.environment}.items()
             ],
-            hostname=placement.name,
-            networks_advanced=[
-                docker.ContainerNetworksAdvancedArgs(name=args.network, aliases=[placement.name])
-            ],
-            ports=_ports(placement),
-            uploads=[
-                docker.ContainerUploadArgs(
-                    file=file.path, content=file.content, permissions=file.permissions
-                )
-                for file in args.files
-            ],
+            **_networking(args),
+            mounts=_mounts(placement, self.settings is not None),
             volumes=_volumes(name, placement, child),
-            healthcheck=_health_check(shape.health_check),
+            labels=_labels(placement, self.settings),
+            healthcheck=_health_check(shape.health_check) if shape.health_check else None,
             memory=placement.memory_bytes // MIB,
             # Equal to the memory limit: no swap, and nothing for Docker to default.
             memory_swap=placement.memory_bytes // MIB,
+            **_confinement(shape),
             runtime=_runtime(placement),
             restart="unless-stopped",
             must_run=True,
-            wait=True,
+            wait=shape.health_check is not None,
             wait_timeout=READY_TIMEOUT_SECONDS,
             log_driver="json-file",
-            log_opts={"max-size": "10m", "max-file": "3"},
-            security_opts=["no-new-privileges:true"],
-            opts=child,
+            # The tag tells who wrote a line: the files are named by the container's number.
+            log_opts={"max-size": "10m", "max-file": "3", "tag": "{{.Name}}"},
+            opts=pulumi.ResourceOptions.merge(
+                child,
+                pulumi.ResourceOptions(depends_on=[self.settings] if self.settings else []),
+            ),
         )
-        self.container_id = container.id
-        self.register_outputs({"container_id": container.id})
+        self.register_outputs({})
+
+    def extras(self, args: ServiceArgs) -> Extras:
+        """What this service adds to the catalogue's container."""
+        del args
+        return Extras()
 
 
-def _ports(placement: Placement) -> list[docker.ContainerPortArgs] | None:
-    """Published ports; none where no other machine has a reason to connect."""
-    if not placement.published:
-        return None
-    pairs = zip(placement.kind.ports.values(), placement.ports.values(), strict=True)
-    return [
-        docker.ContainerPortArgs(internal=inside, external=outside, ip="0.0.0.0", protocol="tcp")  # noqa: S104 - the firewall admits by source
-        for inside, outside in pairs
+def _settings(
+    name: str, placement: Placement, extras: Extras, child: pulumi.ResourceOptions
+) -> Files:
+    """The files on the machine, which the container sees in its folder for settings."""
+    shape = placement.kind.container
+    reload = ""
+    if shape and shape.reload:
+        command = " ".join(_quoted(word) for word in shape.reload)
+        running = f"docker inspect -f '{{{{.State.Running}}}}' {placement.name} 2>/dev/null"
+        # Not there yet, or stopped: it reads them when it starts.
+        reload = (
+            f'[ "$({running})" != true ] || docker exec {placement.name} {command} </dev/null >&2'
+        )
+    return Files(
+        name,
+        host=placement.host_name,
+        folder=f"{SETTINGS_ON_HOST}/{placement.name}",
+        files=extras.files,
+        reload=reload,
+        opts=child,
+    )
+
+
+def _quoted(word: str) -> str:
+    return "'" + word.replace("'", "'\\''") + "'"
+
+
+def _networking(args: ServiceArgs) -> dict[str, object]:
+    """Its machine's own network, or one with the services beside it and published ports."""
+    placement, shape = args.placement, args.placement.kind.container
+    if shape and shape.host_network:
+        return {"network_mode": "host"}
+    alias = docker.ContainerNetworksAdvancedArgs(name=args.network, aliases=[placement.name])
+    ports = [
+        docker.ContainerPortArgs(
+            internal=placement.kind.ports[port],
+            external=placement.ports[port],
+            ip="0.0.0.0",  # noqa: S104 - the firewall admits by source
+            protocol="tcp",
+        )
+        for port in placement.published_ports
     ]
+    return {
+        "hostname": placement.name,
+        "networks_advanced": [alias],
+        # None where no other machine has a reason to connect.
+        "ports": ports or None,
+    }
+
+
+def _confinement(shape: ContainerShape) -> dict[str, object]:
+    """What keeps a container to itself."""
+    return {
+        "user": shape.user or None,
+        "read_only": True,
+        "tmpfs": dict.fromkeys(("/tmp", *shape.scratch), "rw,nosuid,nodev"),  # noqa: S108
+        "capabilities": docker.ContainerCapabilitiesArgs(
+            drops=["ALL"], adds=list(shape.capabilities) or None
+        ),
+        "security_opts": ["no-new-privileges:true"],
+    }
+
+
+def _mounts(placement: Placement, has_settings: bool) -> list[docker.ContainerMountArgs] | None:  # noqa: FBT001 - a fact about it
+    """Folders of the machine, each to be read only."""
+    shape = placement.kind.container
+    paths = dict(shape.host_paths) if shape else {}
+    if has_settings:
+        paths[f"{SETTINGS_ON_HOST}/{placement.name}"] = SETTINGS
+    return [
+        docker.ContainerMountArgs(type="bind", source=source, target=target, read_only=True)
+        for source, target in paths.items()
+    ] or None
 
 
 def _volumes(
     name: str, placement: Placement, child: pulumi.ResourceOptions
-) -> list[docker.ContainerVolumeArgs]:
+) -> list[docker.ContainerVolumeArgs] | None:
     """Named volumes; they stay when the container, or the stack, goes."""
     shape = placement.kind.container
     keep = pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(retain_on_delete=True))
@@ -126,7 +217,16 @@ def _volumes(
             ).name,
         )
         for volume, path in (shape.volumes.items() if shape else ())
-    ]
+    ] or None
+
+
+def _labels(placement: Placement, settings: Files | None) -> list[docker.ContainerLabelArgs]:
+    """Whose container it is; its settings' digest, where only a new one would read them."""
+    shape = placement.kind.container
+    labels: dict[str, pulumi.Input[str]] = {"hearth.service": placement.reference}
+    if settings is not None and shape and not shape.reload:
+        labels["hearth.settings"] = settings.digest
+    return [docker.ContainerLabelArgs(label=key, value=value) for key, value in labels.items()]
 
 
 def _health_check(check: HealthCheck) -> docker.ContainerHealthcheckArgs:

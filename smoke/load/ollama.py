@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import SimpleNamespace
 
-CHAT_TARGET = "/api/chat"
+CHAT_PATHS = ("/api/chat", "/api/v1/chat")
+"""Of Ollama itself, and of what stands beside it and speaks the same form."""
 TOO_MANY_REQUESTS = 429
 _OK = 200
 _NANOSECONDS = 1e-9

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from smoke.bench import LONGEST_QUIET_S, served_routes
-from smoke.load.ollama import CHAT_TARGET, TOO_MANY_REQUESTS, chat_body
+from smoke.load.ollama import CHAT_PATHS, TOO_MANY_REQUESTS, chat_body
 from smoke.verdict import Check, judged
 from smoke.wording import prefix, seconds
 
@@ -98,7 +98,7 @@ async def _burst(bench: Bench, name: str, route: Route) -> Burst:
 
 def _cheap_body(route: Route) -> dict[str, Any]:
     """The least work for the upstream: one token, or elsewhere a request that it turns down."""
-    if route.target == CHAT_TARGET and route.model is not None:
+    if route.upstream_path in CHAT_PATHS and route.model is not None:
         return chat_body(route.model, 1)
     return {}
 

@@ -12,16 +12,22 @@ import pulumi
 from google.protobuf.json_format import MessageToDict  # type: ignore[import-untyped]
 from pulumi.runtime import mocks, rpc
 
+from components.homelab.secrets import Secrets
 from inventory.model import Site
 from stacks import homelab
 
 SSH_CONFIG = Path("lab/ssh_config")
-PLAIN = {
-    "postgres": "the-postgres-password",
-    "redis": "the-redis-password",
-    "tls_key": "the-private-key",
-}
-"""Secret texts, given as plain strings: a component marks what it must, whoever calls it."""
+TLS_KEY = "the-private-key"
+
+
+def password_of(account: str) -> str:
+    """A plain string, as no caller marked it: a component marks what it must."""
+    return f"password-of-{account}"
+
+
+def secret_texts(site: Site) -> list[str]:
+    """Everything that has to stay secret."""
+    return [TLS_KEY, *(password_of(account) for account in site.accounts())]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +121,11 @@ class _Mocks(mocks.Mocks):
     """Everything is made at once and is what it was asked to be."""
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[Any, Any]]:
-        return f"{args.name}-id", {**args.inputs, "imageId": f"sha256:{args.name}"}
+        return f"{args.name}-id", {
+            **args.inputs,
+            "imageId": f"sha256:{args.name}",
+            "digest": f"digest-of-{args.name}",
+        }
 
     def call(self, args: mocks.MockCallArgs) -> tuple[dict[Any, Any], None]:
         return args.args, None
@@ -142,10 +152,9 @@ def record(program: Callable[[], None]) -> Recording:
 
 def record_site(site: Site) -> Recording:
     """What the homelab stack declares of a site."""
-    secrets = homelab.Secrets(
-        postgres_password=PLAIN["postgres"],
-        redis_password=PLAIN["redis"],
+    secrets = Secrets(
+        passwords={account: password_of(account) for account in site.accounts()},
         tls_certificate="the-certificate",
-        tls_private_key=PLAIN["tls_key"],
+        tls_private_key=TLS_KEY,
     )
     return record(lambda: homelab.declare(site, secrets, SSH_CONFIG))

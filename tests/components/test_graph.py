@@ -12,30 +12,40 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from components.homelab.machine import COMPONENTS
+from components.homelab.secrets import Secrets
 from components.homelab.service import Service, ServiceArgs
 from inventory.loading import load
 from inventory.model import Placement, Site
+from inventory.services import KINDS
 from inventory.units import MIB
 from tests import generate
 from tests.components.recorder import (
-    PLAIN,
     SSH_CONFIG,
+    TLS_KEY,
     Recorded,
     Recording,
     is_secret,
     opened,
+    password_of,
     public_texts,
     record,
     record_site,
+    secret_texts,
 )
 
 MINIMAL = Path(__file__).parents[1] / "sites" / "valid" / "minimal.yaml"
 SECRET_FILES = {
-    "/run/secrets/postgres-password": PLAIN["postgres"],
-    "/etc/redis/redis.conf": PLAIN["redis"],
-    "/etc/kong/kong.yaml": PLAIN["redis"],
-    "/etc/nginx/tls/tls.key": PLAIN["tls_key"],
+    "tls.key": TLS_KEY,
+    "kong.yaml": password_of("pi51-redis-default"),
+    "redis.conf": "password-of-",
+    "passwords.json": password_of("pi52-redis-default"),
+    "password": password_of("pi52-postgres-monitor"),
+    "owner": password_of("pi52-postgres-owner"),
+    "root-password": password_of("pi52-minio-root"),
+    "assistant.json": password_of("pi52-postgres-assistant"),
 }
+"""Files with a secret, and what must be in them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +65,10 @@ class Lab:
         """By `host.service`."""
         return self.recording.of_type("Container")
 
-    def uploads(self, reference: str) -> dict[str, object]:
-        """A container's files by their paths, secrets in their envelopes."""
-        uploads = self.containers[reference].inputs["uploads"]
-        return {upload["file"]: upload["content"] for upload in uploads}
+    def files(self, reference: str) -> dict[str, object]:
+        """A service's settings by their names, secrets in their envelopes."""
+        settings = self.recording.of_type("Files").get(reference)
+        return dict(opened(settings.inputs["files"])) if settings else {}
 
 
 def recorded(site: str) -> Lab:
@@ -113,20 +123,26 @@ def test_a_planned_service_is_refused_by_its_name() -> None:
     placement = load("homelab").placement("orin0.comfyui")
 
     def program() -> None:
-        Service(placement.reference, ServiceArgs(placement, "lab"))
+        Service(placement.reference, ServiceArgs(placement, "lab", Secrets({}, "", "")))
 
     with pytest.raises(pulumi.RunError, match=r"orin0\.comfyui: comfyui is only planned"):
         record(program)
 
 
-def test_a_container_belongs_to_its_service_and_that_to_its_machines_tier(lab: Lab) -> None:
-    tiers = {"gateway": "Gateway", "ai": "AiNode", "edge": "AiNode", "data": "DataNode"}
+def test_a_container_belongs_to_its_service_and_that_to_its_machine(lab: Lab) -> None:
     for placement in lab.provisioned:
         service = lab.recording.at(lab.containers[placement.reference].parent)
-        assert (service.type, service.name) == ("hearth:homelab:Service", placement.reference)
-        node = lab.recording.at(service.parent)
-        tier = tiers[placement.host.tier]
-        assert (node.type, node.name) == (f"hearth:homelab:{tier}", placement.host_name)
+        component = COMPONENTS.get(placement.kind_name, Service).__name__
+        assert (service.type, service.name) == (
+            f"hearth:homelab:{component}",
+            placement.reference,
+        )
+        machine = lab.recording.at(service.parent)
+        assert (machine.type, machine.name) == ("hearth:homelab:Machine", placement.host_name)
+
+
+def test_every_component_is_of_a_kind_that_can_be_provisioned() -> None:
+    assert {kind for kind in COMPONENTS if KINDS[kind].container is None} == set()
 
 
 def test_every_docker_resource_is_made_by_its_own_machines_engine(lab: Lab) -> None:
@@ -153,41 +169,83 @@ def test_memory_is_limited_to_the_sites_figure_and_there_is_no_swap(lab: Lab) ->
 
 def test_the_sites_own_memory_figures_reach_docker(homelab: Lab) -> None:
     limits = {name: c.inputs["memory"] for name, c in homelab.containers.items()}
-    assert limits == {
-        "pi51.nginx": 128,
-        "pi51.engine": 1024,
-        "pi51.redis": 256,
-        "agx0.ollama": 8192,
-        "orin0.ollama": 512,
-        "nano.ollama": 1280,
-        "pi52.postgres": 2048,
-        "pi52.redis": 512,
-    }
+    stated = {"pi51.redis": 256, "agx0.ollama": 8192, "orin0.ollama": 512, "pi52.postgres": 2048}
+    assert {name: limits[name] for name in stated} == stated
+
+
+def test_a_container_can_do_no_more_than_its_service_needs(lab: Lab) -> None:
+    for placement in lab.provisioned:
+        inputs, shape = lab.containers[placement.reference].inputs, placement.kind.container
+        assert shape is not None
+        assert inputs["readOnly"] is True
+        assert inputs["capabilities"]["drops"] == ["ALL"]
+        assert tuple(inputs["capabilities"].get("adds", ())) == shape.capabilities
+        assert inputs["securityOpts"] == ["no-new-privileges:true"]
+        assert all(mount["readOnly"] for mount in inputs.get("mounts", []))
+
+
+def test_every_containers_processes_are_limited(lab: Lab) -> None:
+    scripts = lab.recording.of_type("Script")
+    for placement in lab.provisioned:
+        script = scripts[f"{placement.host_name}-processes"].inputs
+        assert f"docker update --pids-limit 256 {placement.name} " in script["script"] or (
+            f"docker update --pids-limit 1024 {placement.name} " in script["script"]
+        )
+        assert f"{placement.reference}-id" in script["triggers"]
+
+
+def test_a_log_line_tells_whose_it_is(lab: Lab) -> None:
+    for container in lab.containers.values():
+        assert container.inputs["logOpts"]["tag"] == "{{.Name}}"
 
 
 def test_every_container_comes_back_and_is_awaited(lab: Lab) -> None:
-    for container in lab.containers.values():
-        inputs = container.inputs
+    for placement in lab.provisioned:
+        inputs, shape = lab.containers[placement.reference].inputs, placement.kind.container
         assert inputs["restart"] == "unless-stopped"
-        assert inputs["wait"] is True
         assert inputs["mustRun"] is True
-        assert inputs["healthcheck"]["tests"][0] == "CMD"
-        assert len(inputs["healthcheck"]["tests"]) > 1
+        if shape and shape.health_check:
+            assert inputs["wait"] is True
+            assert inputs["healthcheck"]["tests"] == ["CMD", *shape.health_check.command]
+        else:
+            # Nothing in it can tell: to wait for its health would be to wait for ever.
+            assert inputs["wait"] is False
+
+
+def test_hardly_any_service_cannot_tell_its_health(homelab: Lab) -> None:
+    silent = {n.partition(".")[2] for n, c in homelab.containers.items() if not c.inputs["wait"]}
+    assert silent == {"collector", "loki"}
 
 
 def test_a_container_outlasts_its_health_checks_start_period(lab: Lab) -> None:
     for container in lab.containers.values():
-        start_period = float(container.inputs["healthcheck"]["startPeriod"].removesuffix("s"))
-        assert container.inputs["waitTimeout"] > start_period
+        if container.inputs["wait"]:
+            start_period = float(container.inputs["healthcheck"]["startPeriod"].removesuffix("s"))
+            assert container.inputs["waitTimeout"] > start_period
 
 
 def test_ports_are_published_where_another_machine_has_a_reason_to_connect(lab: Lab) -> None:
-    published = {name for name, c in lab.containers.items() if c.inputs.get("ports")}
-    assert published == {p.reference for p in lab.provisioned if p.published}
+    for placement in lab.provisioned:
+        shape, inputs = placement.kind.container, lab.containers[placement.reference].inputs
+        published = [] if shape and shape.host_network else placement.published_ports
+        assert [port["external"] for port in inputs.get("ports", [])] == [
+            placement.ports[port] for port in published
+        ]
 
 
-def test_a_port_of_the_sites_own_choice_leads_to_the_services_own(homelab: Lab) -> None:
-    (port,) = homelab.containers["orin0.ollama"].inputs["ports"]
+def test_a_service_on_its_machines_own_network_is_on_no_other(lab: Lab) -> None:
+    for placement in lab.provisioned:
+        inputs, shape = lab.containers[placement.reference].inputs, placement.kind.container
+        on_host = bool(shape and shape.host_network)
+        assert (inputs.get("networkMode") == "host") == on_host
+        assert ("networksAdvanced" in inputs) != on_host
+
+
+def test_a_port_of_the_sites_own_choice_leads_to_the_services_own(tmp_path: Path) -> None:
+    ollama = {"models": ["llama3.2"], "port": 11435}
+    file = tmp_path / "site.yaml"
+    file.write_text(yaml.safe_dump(generate.site([generate.Machine("ai", {"ollama": ollama})])))
+    (port,) = record_site(load(str(file))).of_type("Container")["ai1.ollama"].inputs["ports"]
     assert (port["internal"], port["external"]) == (11434, 11435)
 
 
@@ -212,44 +270,60 @@ def test_only_volumes_are_retained(lab: Lab) -> None:
     assert retained <= {"docker:index/volume:Volume"}
 
 
-@pytest.mark.parametrize("site", ["homelab", "sandbox"])
-def test_files_that_hold_secrets_are_secret_and_no_others(
-    site: str, request: pytest.FixtureRequest
-) -> None:
-    lab: Lab = request.getfixturevalue(site)
-    seen = set()
+def test_files_that_hold_secrets_are_secret_and_no_others(lab: Lab) -> None:
     for reference in lab.containers:
-        for file, content in lab.uploads(reference).items():
-            assert is_secret(content) == (file in SECRET_FILES), file
-            if file in SECRET_FILES:
-                assert SECRET_FILES[file] in str(opened(content))
-                seen.add(file)
-    engines = {"homelab": set(), "sandbox": {"/etc/kong/kong.yaml"}}
-    assert seen == SECRET_FILES.keys() - engines[site]
+        for name, content in lab.files(reference).items():
+            assert is_secret(content) == (name in SECRET_FILES), name
+            if lab.site.name == "homelab" and name in SECRET_FILES:
+                assert SECRET_FILES[name] in str(opened(content))
+
+
+def test_every_secret_reaches_somebody(homelab: Lab) -> None:
+    inputs = str([r.inputs for r in homelab.recording.resources])
+    assert [text for text in secret_texts(homelab.site) if text not in inputs] == []
 
 
 def test_no_secret_stands_anywhere_in_the_open(lab: Lab) -> None:
+    secrets = secret_texts(lab.site)
     for resource in lab.recording.resources:
         for text in public_texts(resource.inputs):
-            assert not any(secret in text for secret in PLAIN.values()), resource.urn
+            assert not any(secret in text for secret in secrets), resource.urn
 
 
-def test_the_postgres_password_is_a_file_and_no_setting(homelab: Lab) -> None:
-    assert (
-        opened(homelab.uploads("pi52.postgres")["/run/secrets/postgres-password"])
-        == (PLAIN["postgres"])
-    )
-    envs = homelab.containers["pi52.postgres"].inputs["envs"]
-    assert "POSTGRES_PASSWORD_FILE=/run/secrets/postgres-password" in envs
-    assert not any(env.startswith("POSTGRES_PASSWORD=") for env in envs)
+def test_no_secret_is_an_environment_variable(lab: Lab) -> None:
+    for container in lab.containers.values():
+        assert not any(
+            secret in env for secret in secret_texts(lab.site) for env in container.inputs["envs"]
+        )
+
+
+def test_settings_that_can_be_read_anew_make_no_new_container(lab: Lab) -> None:
+    for placement in lab.provisioned:
+        labels = lab.containers[placement.reference].inputs["labels"]
+        digests = [label["value"] for label in labels if label["label"] == "hearth.settings"]
+        shape = placement.kind.container
+        read_anew = bool(shape and shape.reload) or not lab.files(placement.reference)
+        assert digests == ([] if read_anew else [f"digest-of-{placement.reference}"])
+
+
+def test_a_container_waits_for_its_settings(lab: Lab) -> None:
+    for reference, settings in lab.recording.of_type("Files").items():
+        assert settings.urn in lab.containers[reference].depends_on
 
 
 def test_the_data_nodes_redis_keeps_everything_and_the_gateways_forgets(homelab: Lab) -> None:
-    kept = str(opened(homelab.uploads("pi52.redis")["/etc/redis/redis.conf"])).splitlines()
-    counts = str(opened(homelab.uploads("pi51.redis")["/etc/redis/redis.conf"])).splitlines()
+    kept = str(opened(homelab.files("pi52.redis")["redis.conf"])).splitlines()
+    counts = str(opened(homelab.files("pi51.redis")["redis.conf"])).splitlines()
     assert {"appendonly yes", "maxmemory-policy noeviction"} <= set(kept)
     assert {"appendonly no", "maxmemory-policy allkeys-lru"} <= set(counts)
     assert f"maxmemory {512 * MIB * 3 // 4}" in kept
+
+
+def test_an_account_is_of_one_service_alone(homelab: Lab) -> None:
+    accounts = list(homelab.site.accounts())
+    assert len(set(accounts)) == len(accounts)
+    assert "pi51-redis-default" in accounts
+    assert "pi52-redis-default" in accounts
 
 
 def test_gpu_memory_on_a_jetson_brings_nvidias_runtime_and_jetpacks_libraries(
@@ -273,22 +347,27 @@ def test_a_sandbox_pulls_from_the_labs_own_registry(sandbox: Lab) -> None:
     assert all(image.startswith("192.168.1.251:5000/hearth/") for image in images)
 
 
-def test_the_gateway_waits_for_the_machines_that_it_asks(lab: Lab) -> None:
-    (gateway,) = lab.recording.of_type("Gateway").values()
-    behind = {lab.containers[p.reference].urn for p in lab.provisioned if p.host.tier != "gateway"}
-    assert behind
-    assert behind <= gateway.depends_on
+@pytest.mark.parametrize(("tier", "asked"), [("gateway", {"data", "ai", "edge"}), ("ai", {"data"})])
+def test_a_tier_waits_for_the_machines_that_it_asks(lab: Lab, tier: str, asked: set[str]) -> None:
+    behind = {lab.containers[p.reference].urn for p in lab.provisioned if p.host.tier in asked}
+    for name, machine in lab.recording.of_type("Machine").items():
+        if lab.site.hosts[name].tier == tier:
+            assert behind <= machine.depends_on
 
 
-def test_nginx_waits_for_the_engine_that_it_asks(lab: Lab) -> None:
-    gateway = lab.site.gateway
-    nginx = lab.recording.of_type("Service")[f"{gateway}.nginx"]
-    assert lab.containers[f"{gateway}.engine"].urn in nginx.depends_on
+def test_a_service_waits_for_those_beside_it_that_it_uses(lab: Lab) -> None:
+    for placement in lab.provisioned:
+        service = lab.recording.at(lab.containers[placement.reference].parent)
+        for used in placement.uses:
+            if used.host_name == placement.host_name and used.provisioned:
+                assert lab.containers[used.reference].urn in service.depends_on
 
 
 def test_nothing_of_the_gateway_is_made_before_all_behind_it(lab: Lab) -> None:
+    behind = {"data", "ai", "edge", "gateway"}
     order = [r.name for r in lab.recording.resources if r.type.endswith(":Container")]
-    of_gateway = [name.startswith(f"{lab.site.gateway}.") for name in order]
+    tiers = [lab.site.hosts[name.partition(".")[0]].tier for name in order]
+    of_gateway = [tier == "gateway" for tier in tiers if tier in behind]
     assert of_gateway == sorted(of_gateway)
 
 

@@ -11,14 +11,18 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from hearth import secrets
-from hearth.secrets import AUTHORITY, CERTIFICATE, PASSWORDS, PRIVATE_KEY, missing_settings
+from hearth.secrets import AUTHORITY, CERTIFICATE, PRIVATE_KEY, missing_settings
+from inventory.loading import load
+from inventory.model import Site
 
+SITE = load("homelab")
 GATEWAY = IPv4Address("192.168.1.147")
+PASSWORDS = tuple(SITE.accounts())
 TLS = {CERTIFICATE, PRIVATE_KEY, AUTHORITY}
 
 
 def generated(present: dict[str, str | None] | None = None) -> dict[str, str]:
-    return {s.key: s.value for s in missing_settings(present or {}, GATEWAY)}
+    return {s.key: s.value for s in missing_settings(present or {}, SITE)}
 
 
 def stored(settings: dict[str, str]) -> dict[str, str | None]:
@@ -60,7 +64,9 @@ def test_a_certificate_without_its_key_is_made_anew_with_one(lost: str) -> None:
 
 
 def test_a_gateway_that_moved_gets_a_new_certificate_and_keeps_its_passwords() -> None:
-    moved = missing_settings(stored(generated()), IPv4Address("192.168.1.9"))
+    host = SITE.hosts[SITE.gateway].model_copy(update={"address": IPv4Address("192.168.1.9")})
+    site = SITE.model_copy(update={"hosts": {**SITE.hosts, SITE.gateway: host}})
+    moved = missing_settings(stored(generated()), site)
     assert {s.key for s in moved} == TLS
 
 
@@ -74,10 +80,9 @@ def test_a_certificate_is_renewed_in_its_last_thirty_days(
 
 
 def test_passwords_and_the_private_key_are_secret_and_certificates_are_not() -> None:
-    marked = {s.key: s.secret for s in missing_settings({}, GATEWAY)}
+    marked = {s.key: s.secret for s in missing_settings({}, SITE)}
     assert marked == {
-        "postgresPassword": True,
-        "redisPassword": True,
+        **dict.fromkeys(PASSWORDS, True),
         "tlsCertificate": False,
         "tlsPrivateKey": True,
         "tlsAuthority": False,

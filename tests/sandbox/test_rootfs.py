@@ -30,6 +30,13 @@ def test_a_changed_definition_is_another_layer(change: dict[str, object]) -> Non
     assert replace(LAYER, **change).key != LAYER.key  # type: ignore[arg-type]
 
 
+def test_a_changed_layer_changes_what_lies_above() -> None:
+    above = replace(LAYER, name="site", below=LAYER)
+    changed = replace(above, below=replace(LAYER, script="false"))
+
+    assert len({replace(above, below=None).key, above.key, changed.key}) == 3
+
+
 def test_a_changed_base_changes_what_lies_above(monkeypatch: pytest.MonkeyPatch) -> None:
     before = LAYER.key
 
@@ -71,3 +78,9 @@ def test_a_machine_stands_on_its_layer_the_base_and_the_package_lists() -> None:
         str(rootfs.tree(rootfs.BASE)),
         str(rootfs.place(rootfs.BASE) / "lists"),
     ]
+
+
+def test_a_layer_stands_on_those_below_it_in_order() -> None:
+    above = replace(LAYER, name="site", below=LAYER)
+
+    assert rootfs.stack(above) == f"{rootfs.tree(above)}:{rootfs.stack(LAYER)}"

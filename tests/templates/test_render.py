@@ -13,7 +13,7 @@ from inventory.loading import load
 from templates import render
 
 FIREWALL = "nftables/nftables.conf.j2"
-NGINX = {"engine_name": "engine", "engine_port": 8000, "response_timeout_seconds": 300}
+NGINX = {"engine_name": "engine", "engine_port": 8000, "response_timeout_seconds": 300, "fallbacks": []}
 RULE = re.compile(r'tcp dport (\d+) ip saddr \{ (.+) \} accept comment "(.+)"')
 
 
@@ -27,7 +27,7 @@ def rules(text: str) -> set[tuple[int, tuple[str, ...], str]]:
     [
         ("haproxy/haproxy.cfg.j2", "port"),
         (FIREWALL, "ssh_port"),
-        ("nginx/nginx.conf.j2", "engine_name"),
+        ("nginx/nginx.conf.j2", "response_timeout_seconds"),
         ("redis/redis.conf.j2", "password"),
     ],
 )
@@ -72,7 +72,7 @@ def test_nginx_believes_no_client_about_its_address() -> None:
 
 def test_nginx_reads_its_key_from_a_file_and_holds_no_secret() -> None:
     text = render("nginx/nginx.conf.j2", **NGINX)
-    assert "ssl_certificate_key /etc/nginx/tls/tls.key;" in text
+    assert "ssl_certificate_key /settings/tls.key;" in text
     assert not re.search(r"BEGIN|password|Authorization", text)
 
 

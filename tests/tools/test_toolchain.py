@@ -17,6 +17,7 @@ from inventory.paths import cache_dir
 from tools import __main__ as command
 from tools import downloads, go_build, toolchain
 from tools.lock import exclusive
+from tools.programs import PROGRAMS
 
 if TYPE_CHECKING:
     from tests.tools.conftest import Fakes
@@ -302,13 +303,69 @@ def test_the_environment_puts_our_programs_first_once(monkeypatch: pytest.Monkey
     assert first["PULUMI_SKIP_UPDATE_CHECK"] == "true"
 
 
-def test_ollama_is_built_once(fakes: Fakes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_images_program_is_built_once(fakes: Fakes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CXX", "sleep")
     fakes.go()
-    path = toolchain.ensure_ollama(_silent)
-    assert path.name == "ollama"
-    assert toolchain.ensure_ollama(_silent) == path
+    made = toolchain.ensure_programs(["ollama"], _silent)
+    assert made["ollama"].name == "ollama"
+    assert toolchain.ensure_programs(["ollama"], _silent) == made
     assert len(_builds(fakes)) == 1
+
+
+def test_only_the_programs_that_are_named_and_missing_are_built(fakes: Fakes) -> None:
+    fakes.go()
+    toolchain.ensure_programs(["loki"], _silent)
+    made = toolchain.ensure_programs(["loki", "collector"], _silent)
+    assert [path.name for path in made.values()] == ["loki", "collector"]
+    assert [build.rsplit(maxsplit=1)[-1] for build in _builds(fakes)] == [
+        "github.com/grafana/loki/v3/cmd/loki",
+        "hearth.invalid/tools/collector",
+    ]
+
+
+def test_programs_that_are_built_together_share_gos_caches(fakes: Fakes) -> None:
+    fakes.go()
+    lines: list[str] = []
+    fakes.go(action='mkdir -p "$GOMODCACHE" && touch "$2"')
+    toolchain.ensure_programs(["minio", "mc", "loki"], lines.append)
+    assert len(_builds(fakes)) == 3
+    assert [line for line in lines if "deleting" in line] == [
+        "go: deleting its module and build caches"
+    ]
+
+
+def test_two_programs_of_one_module_have_a_folder_each(fakes: Fakes) -> None:
+    fakes.go()
+    made = toolchain.ensure_programs(["minio", "mc"], _silent)
+    assert made["minio"].parent != made["mc"].parent
+
+
+def test_a_program_that_cannot_be_built_leaves_the_ones_before_it(fakes: Fakes) -> None:
+    fakes.go(action='case "$2" in */mc) echo "no space left"; exit 1;; esac; touch "$2"')
+    with pytest.raises(HearthError, match=r"^mc: go build failed .*no space left"):
+        toolchain.ensure_programs(["minio", "mc"], _silent)
+    fakes.go()
+    builds = len(_builds(fakes))
+    toolchain.ensure_programs(["minio", "mc"], _silent)
+    assert len(_builds(fakes)) == builds + 1
+
+
+@pytest.mark.parametrize("name", sorted(PROGRAMS))
+def test_a_program_is_stripped(fakes: Fakes, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv("CXX", "sleep")
+    fakes.go()
+    toolchain.ensure_programs([name], _silent)
+    (build,) = _builds(fakes)
+    assert "-ldflags -s -w " in build
+
+
+def test_minio_is_told_the_time_and_the_commit_that_it_is_built_from(fakes: Fakes) -> None:
+    fakes.go()
+    toolchain.ensure_programs(["minio"], _silent)
+    (build,) = _builds(fakes)
+    assert "minio/cmd.Version=2026-02-12T20:18:48Z " in build
+    assert "minio/cmd.ReleaseTag=DEVELOPMENT.2026-02-12T20-18-48Z " in build
+    assert "minio/cmd.CommitID=7aac2a2c5b7c " in build
 
 
 def test_the_command_ends_with_one_line_of_error(

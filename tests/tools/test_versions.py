@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tools import go_build, versions
+from tools.programs import PROGRAMS
 
 
 @pytest.mark.parametrize(
@@ -42,6 +43,10 @@ def test_the_next_major_version_is_the_limit() -> None:
     [
         ("pulumi", "github.com/pulumi/pulumi/pkg/v3", versions.PULUMI_CLI),
         ("ollama", "github.com/ollama/ollama", versions.OLLAMA),
+        ("minio", "github.com/minio/minio", versions.MINIO),
+        ("minio", "github.com/minio/mc", versions.MINIO_CLIENT),
+        ("loki", "github.com/grafana/loki/v3", versions.LOKI),
+        ("collector", "go.opentelemetry.io/collector/otelcol", versions.COLLECTOR),
     ],
 )
 def test_the_module_pins_the_version_that_is_promised(
@@ -51,12 +56,22 @@ def test_the_module_pins_the_version_that_is_promised(
     assert re.search(rf"{dependency} v{re.escape(version)}\b", text)
 
 
+def test_no_module_names_a_server() -> None:
+    for file in go_build.MODULES.glob("*/go.*"):
+        assert not re.search(r"https?://|proxy\.|sumdb", file.read_text()), file
+
+
+def test_every_program_has_a_module() -> None:
+    for program in PROGRAMS.values():
+        assert (go_build.MODULES / program.module / "go.sum").is_file()
+
+
 def test_every_module_can_be_built_by_the_minimum_go() -> None:
     asked = [
         re.search(r"^go (\S+)$", file.read_text(), re.MULTILINE)
         for file in go_build.MODULES.glob("*/go.mod")
     ]
-    assert len(asked) == 3
+    assert len(asked) == 6
     assert all(
         found and versions.is_suitable(versions.GO_MINIMUM, minimum=found[1]) for found in asked
     )

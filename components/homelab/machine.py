@@ -1,0 +1,110 @@
+"""A machine of the lab: its Docker network and every service that the site places on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_docker as docker
+
+from components.homelab.assistant import Assistant
+from components.homelab.gateway import HAProxy, Kong, Nginx
+from components.homelab.minio import Minio
+from components.homelab.monitoring.services import Alertmanager, Collector, Loki, Prometheus
+from components.homelab.ollama import Ollama
+from components.homelab.postgres import Postgres, PostgresExporter
+from components.homelab.redis import Redis, RedisExporter
+from components.homelab.secrets import Secrets
+from components.homelab.service import Service, ServiceArgs
+from inventory.model import Placement, Site
+from provider.resources import Script
+
+NETWORK = "lab"
+COMPONENTS: dict[str, type[Service]] = {
+    "alertmanager": Alertmanager,
+    "assistant": Assistant,
+    "collector": Collector,
+    "haproxy": HAProxy,
+    "kong": Kong,
+    "loki": Loki,
+    "minio": Minio,
+    "nginx": Nginx,
+    "ollama": Ollama,
+    "postgres": Postgres,
+    "postgres-exporter": PostgresExporter,
+    "prometheus": Prometheus,
+    "redis": Redis,
+    "redis-exporter": RedisExporter,
+}
+"""Kinds that need more than the catalogue says."""
+
+
+@dataclass(frozen=True, slots=True)
+class MachineArgs:
+    """What a machine needs.
+
+    Attributes:
+        site: the whole site.
+        host_name: which of its machines this is.
+        secrets: the site's.
+    """
+
+    site: Site
+    host_name: str
+    secrets: Secrets
+
+
+class Machine(pulumi.ComponentResource):
+    """A machine's services, those that others beside them use first."""
+
+    def __init__(
+        self, name: str, args: MachineArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("hearth:homelab:Machine", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        network = docker.Network(f"{name}-{NETWORK}", name=NETWORK, opts=child).name
+        services: dict[str, Service] = {}
+        for placement in in_order(args.site.on_host(args.host_name)):
+            after = [services[p.name] for p in placement.uses if p.name in services]
+            services[placement.name] = COMPONENTS.get(placement.kind_name, Service)(
+                placement.reference,
+                ServiceArgs(placement, network, args.secrets),
+                pulumi.ResourceOptions(parent=self, depends_on=after),
+            )
+        _limit_processes(name, services, args.site, child)
+        self.register_outputs({})
+
+
+def in_order(placements: list[Placement]) -> list[Placement]:
+    """The provisioned services of a machine, each after those beside it that it uses."""
+    ordered: dict[str, Placement] = {}
+
+    def add(placement: Placement) -> None:
+        for used in placement.uses:
+            if used.host_name == placement.host_name and used.provisioned:
+                add(used)
+        ordered.setdefault(placement.name, placement)
+
+    for placement in placements:
+        if placement.provisioned:
+            add(placement)
+    return list(ordered.values())
+
+
+def _limit_processes(
+    name: str, services: dict[str, Service], site: Site, child: pulumi.ResourceOptions
+) -> None:
+    """Limits each container's processes, for which the docker plugin has no argument."""
+    kinds = {p.name: p.kind for p in site.on_host(name)}
+    lines = [
+        f"docker update --pids-limit {shape.processes} {service} >/dev/null"
+        for service in services
+        if (shape := kinds[service].container)
+    ]
+    Script(
+        f"{name}-processes",
+        host=name,
+        script="\n".join(["set -e", *lines, ""]),
+        triggers=[service.container.id for service in services.values()],
+        opts=child,
+    )

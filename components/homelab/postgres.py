@@ -1,0 +1,99 @@
+"""PostgreSQL with its roles and tables, and what tells Prometheus about it."""
+
+from __future__ import annotations
+
+import pulumi
+
+from components.homelab.service import Extras, Service, ServiceArgs
+from inventory.units import MIB
+from provider.resources import Script
+from services.assistant.migrate import script as migrations
+from templates import render
+
+DATABASE = OWNER = "hearth"
+MAX_CONNECTIONS = 60
+
+
+class Postgres(Service):
+    """The lab's memory: users, conversations, images, usage."""
+
+    def __init__(
+        self, name: str, args: ServiceArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__(name, args, opts)
+        placement = args.placement
+        roles = {
+            role: args.secrets.password(placement, role)
+            for role in placement.kind.accounts
+            if role != "owner"
+        }
+        Script(
+            f"{name}-schema",
+            host=placement.host_name,
+            script=pulumi.Output.all(**roles).apply(
+                lambda passwords: schema_script(placement.name, passwords)
+            ),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[self.container]),
+        )
+
+    def extras(self, args: ServiceArgs) -> Extras:
+        """The owner's password, and a configuration by the memory that it has."""
+        return Extras(
+            files={
+                "owner": args.secrets.password(args.placement, "owner"),
+                "postgresql.conf": render(
+                    "postgres/postgresql.conf.j2",
+                    memory_mib=args.placement.memory_bytes // MIB,
+                    max_connections=MAX_CONNECTIONS,
+                ),
+            }
+        )
+
+
+class PostgresExporter(Service):
+    """Figures of the PostgreSQL beside it."""
+
+    def extras(self, args: ServiceArgs) -> Extras:
+        """Where PostgreSQL is; it logs in as a role that sees figures only."""
+        return Extras(
+            files={"password": args.password("postgres", "monitor")},
+            environment={
+                "DATA_SOURCE_URI": f"{args.endpoint('postgres')}/{DATABASE}?sslmode=disable",
+                "DATA_SOURCE_USER": "monitor",
+                "DATA_SOURCE_PASS_FILE": "/settings/password",
+            },
+        )
+
+
+def schema_script(container: str, passwords: dict[str, str]) -> str:
+    """Shell that gives the roles their passwords, then makes what the migrations make.
+
+    Args:
+        container: PostgreSQL's.
+        passwords: by role; of letters, digits, `-` and `_`.
+    """
+    roles = [_role(role, password) for role, password in sorted(passwords.items())]
+    statements = "\n".join(
+        [
+            # Passwords stay out of the server's log.
+            "SET log_statement = 'none'; SET log_min_duration_statement = -1;",
+            "SET log_min_error_statement = 'panic';",
+            *roles,
+            "GRANT pg_monitor TO monitor;",
+            "CREATE EXTENSION IF NOT EXISTS pg_stat_statements;",
+            f"REVOKE ALL ON DATABASE {DATABASE} FROM PUBLIC;",
+            f"GRANT CONNECT ON DATABASE {DATABASE} TO {', '.join(sorted(passwords))};",
+            migrations(),
+        ]
+    )
+    psql = f"psql -v ON_ERROR_STOP=1 -qXAt -U {OWNER} -d {DATABASE}"
+    return (
+        f"docker exec -i {container} {psql} >/dev/null <<'end-of-sql'\n{statements}\nend-of-sql\n"
+    )
+
+
+def _role(role: str, password: str) -> str:
+    """Makes a role where it is not there, and gives it its password."""
+    missing = f"WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{role}')"
+    make = f"SELECT 'CREATE ROLE {role}' {missing} \\gexec"
+    return f"{make}\nALTER ROLE {role} LOGIN PASSWORD '{password}';"

@@ -1,0 +1,85 @@
+"""Every image that the lab's registry can serve, by its kind."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from inventory.errors import HearthError
+from sandbox.images import ai, data, gateway, monitoring, python, web
+from sandbox.images.recipe import Recipe, repository
+
+if TYPE_CHECKING:
+    from sandbox.plan import Progress
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A kind of image.
+
+    Args:
+        make: Its recipe, from the programs that it is made of.
+        programs: Their names among `tools.programs.PROGRAMS`, in that order.
+    """
+
+    make: Callable[..., Recipe]
+    programs: tuple[str, ...] = ()
+
+
+CATALOGUE = {
+    "alertmanager": Entry(monitoring.alertmanager),
+    "assistant": Entry(python.assistant),
+    "collector": Entry(monitoring.collector, ("collector",)),
+    "dnsmasq": Entry(gateway.dnsmasq),
+    "haproxy": Entry(gateway.haproxy),
+    "jupyterhub": Entry(web.jupyterhub),
+    "loki": Entry(monitoring.loki, ("loki",)),
+    "minio": Entry(data.minio, ("minio", "mc")),
+    "nginx": Entry(gateway.nginx),
+    "node-exporter": Entry(monitoring.node_exporter),
+    "ollama": Entry(ai.ollama, ("ollama",)),
+    "pgadmin": Entry(web.pgadmin),
+    "postgres": Entry(data.postgres),
+    "postgres-exporter": Entry(monitoring.postgres_exporter),
+    "prometheus": Entry(monitoring.prometheus),
+    "redis": Entry(data.redis),
+    "redis-commander": Entry(web.redis_commander),
+    "redis-exporter": Entry(monitoring.redis_exporter),
+    "restic": Entry(data.restic),
+}
+
+
+def kinds_of(references: Iterable[str]) -> tuple[str, ...]:
+    """The kinds of the images that a site names as `repository:tag`, each once.
+
+    Raises:
+        HearthError: One of them cannot be built here.
+    """
+    known = {repository(kind): kind for kind in CATALOGUE}
+    found = {reference: known.get(reference.partition(":")[0]) for reference in references}
+    if unknown := sorted(reference for reference, kind in found.items() if kind is None):
+        raise HearthError(
+            f"registry.images: not built here ({', '.join(unknown)}); use {', '.join(known)}"
+        )
+    return tuple(sorted({kind for kind in found.values() if kind}))
+
+
+def recipes(kinds: Iterable[str], progress: Progress) -> list[Recipe]:
+    """The recipes of these kinds; programs that they are made of are built."""
+    entries = [CATALOGUE[kind] for kind in kinds]
+    paths = programs([name for entry in entries for name in entry.programs], progress)
+    return [entry.make(*(paths[name] for name in entry.programs)) for entry in entries]
+
+
+def programs(names: Iterable[str], progress: Progress) -> dict[str, Path]:
+    """Where these programs are: what HEARTH_ and the name names, else built from source."""
+    given = {name: os.environ.get(f"HEARTH_{name.upper()}") for name in names}
+    found = {name: Path(path) for name, path in given.items() if path}
+    if missing := [name for name, path in given.items() if not path]:
+        from tools.toolchain import ensure_programs  # noqa: PLC0415 - builds; only where needed
+
+        found |= ensure_programs(missing, progress)
+    return found

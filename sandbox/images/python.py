@@ -1,0 +1,99 @@
+"""Images of Python programs: Hearth's own services, and what they stand on.
+
+Debian's Python, the packages pinned in requirements/services.txt, and the programs are a layer
+each, so that a changed program is a small new layer.
+"""
+
+from __future__ import annotations
+
+from importlib import metadata
+from pathlib import Path
+
+from inventory.errors import HearthError
+from inventory.paths import PROJECT
+from sandbox.images.recipe import Recipe, add_user, copied, settings
+from sandbox.rootfs import File, Layer
+
+SITE = "/opt/packages"
+USER = 10001
+ENVIRONMENT = [f"PYTHONPATH=/app:{SITE}", "PYTHONUNBUFFERED=1", "PYTHONDONTWRITEBYTECODE=1"]
+# A packed layer has no times, by which Python would tell that what it compiled is still good.
+COMPILE = "python3 -m compileall -q -f --invalidation-mode unchecked-hash"
+PIP = (
+    "python3 $(echo /usr/share/python-wheels/pip-*.whl)/pip install "
+    "--quiet --no-cache-dir --no-compile --root-user-action ignore"
+)
+
+
+def interpreter() -> Layer:
+    """Debian's Python."""
+    return Layer("python", packages=("python3",), script=f"{COMPILE} /usr/lib/python3*")
+
+
+def install(arguments: str, folder: str) -> str:
+    """Shell that installs Python packages with a pip that does not stay."""
+    return f"""
+        apt-get install -qq -y --no-install-recommends python3-pip-whl
+        {PIP} --target {folder} {arguments}
+        apt-get purge -qq -y python3-pip-whl
+        {COMPILE} {folder}
+    """
+
+
+def packages(requirements: Path = PROJECT / "requirements/services.txt") -> Layer:
+    """What the services import."""
+    pinned, script = pinned_packages(requirements)
+    return Layer("python-packages", files=(pinned,), script=script, below=interpreter())
+
+
+def pinned_packages(requirements: Path) -> tuple[File, str]:
+    """A lock file as a layer takes it, and the shell that installs what it pins.
+
+    Raises:
+        HearthError: There is no such file.
+    """
+    if not requirements.is_file():
+        raise HearthError(f"images: no lock file ({requirements}); build from a whole checkout")
+    pinned = File("opt/requirements.txt", requirements.read_text())
+    return pinned, install(f"--require-hashes -r /{pinned.path}", SITE)
+
+
+def assistant(services: Path = PROJECT / "services") -> Recipe:
+    """The lab's API, as it is in this checkout.
+
+    Raises:
+        HearthError: There is none.
+    """
+    layer = Layer(
+        "assistant",
+        copies=programs(services),
+        script=f"{COMPILE} /app\n{add_user('hearth', USER, '/app', '/spool')}",
+        offline=True,
+        below=packages(),
+    )
+    return Recipe(
+        "assistant",
+        layer,
+        settings(
+            [],
+            8200,
+            Entrypoint=["python3", "-m", "services.assistant"],
+            WorkingDir="/app",
+            User=str(USER),
+            environment=ENVIRONMENT,
+        ),
+        f"echo {metadata.version('hearth')}",
+    )
+
+
+def programs(folder: Path) -> tuple[tuple[str, Path, str], ...]:
+    """The files of a package of Python programs, as they lie in /app.
+
+    Raises:
+        HearthError: There are none.
+    """
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    wanted = [path for path in files if "__pycache__" not in path.parts]
+    if not wanted:
+        raise HearthError(f"assistant: no programs ({folder}); build it from a whole checkout")
+    return tuple(copied(f"app/{path.relative_to(folder.parent)}", path) for path in wanted)
