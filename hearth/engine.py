@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from hearth.drift import drifted
 from hearth.interrupted import clear_dead_locks, leftovers
 from hearth.processes import Finished, stream
 from hearth.secrets import AUTHORITY, Setting, missing_settings
@@ -134,10 +135,21 @@ class Stack:
         flags = ["--non-interactive", "--color", "never", "--stack", self.site.name]
         if verb != "preview":
             flags += ["--yes", "--skip-preview"]
+        if verb == "destroy" or self._has_drifted(progress):
+            flags.append("--refresh")
         finished = self._run([verb, *flags], lambda line: _show(line, progress))
         if finished.code:
             raise HearthError(self._explain(verb, finished.output))
         return Changes(_counts(finished.output))
+
+    def _has_drifted(self, progress: Progress) -> bool:
+        """Whether somebody has changed what the last update left: only then is all of it read."""
+        exported = json.loads(self._pulumi("stack", "export", "--stack", self.site.name))
+        resources = exported["deployment"].get("resources", [])
+        found = drifted(write_ssh_config(self.site), resources)
+        for what in found:
+            progress(f"changed by hand: {what}")
+        return bool(found)
 
     def _run(self, arguments: list[str], on_line: Progress, text: str | None = None) -> Finished:
         return stream(["pulumi", *arguments], environment(), on_line, text)

@@ -20,6 +20,11 @@ def written(text: str) -> str:
     return text if not text or text.endswith("\n") else f"{text}\n"
 
 
+def file_digest(text: str) -> str:
+    """SHA-256 of a file as it is put, hexadecimal."""
+    return hashlib.sha256(written(text).encode()).hexdigest()
+
+
 def put_script(folder: str, files: Mapping[str, str], reload: str) -> str:
     """Makes a folder hold exactly these files.
 
@@ -89,7 +94,5 @@ def differing(files: Mapping[str, str], printed: str) -> set[str]:
     for line in printed.splitlines():
         found, _, path = line.partition("  ./")
         there[path] = found
-    wanted = {
-        path: hashlib.sha256(written(text).encode()).hexdigest() for path, text in files.items()
-    }
+    wanted = {path: file_digest(text) for path, text in files.items()}
     return {path for path in wanted.keys() | there.keys() if wanted.get(path) != there.get(path)}

@@ -35,6 +35,8 @@ class Files(pulumi.CustomResource):
 
     digest: pulumi.Output[str]
     """Changes when a file does: SHA-256, hexadecimal; known in a preview."""
+    digests: pulumi.Output[Mapping[str, str]]
+    """Of each file as it lies there, by path."""
 
     def __init__(  # noqa: PLR0913 - what it is, where, and what reads it
         self,
@@ -57,7 +59,7 @@ class Files(pulumi.CustomResource):
             opts: Pulumi's.
         """
         inputs = {"host": host, "folder": folder, "files": dict(files), "reload": reload}
-        super().__init__(FILES, name, {**inputs, "digest": None}, opts)
+        super().__init__(FILES, name, {**inputs, "digest": None, "digests": None}, opts)
 
 
 class Script(pulumi.CustomResource):

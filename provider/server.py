@@ -35,7 +35,7 @@ VERSION = "1.0.0"
 DIFFERENT = "(not what was put there)"
 """Stands for the text of a file that a refresh finds changed or missing."""
 _MOVES = ("host", "folder")
-_DERIVED = "digest"
+_DERIVED = ("digest", "digests")
 
 Properties = Mapping[str, PropertyValue]
 
@@ -153,12 +153,20 @@ def _texts(value: Any) -> list[str]:
 
 
 def _state(given: Properties) -> dict[str, PropertyValue]:
-    """A resource's properties: its inputs and their digest, where they are known."""
-    inputs = {key: value for key, value in given.items() if key != _DERIVED}
+    """A resource's properties: its inputs and their digests, where they are known."""
+    inputs = {key: value for key, value in given.items() if key not in _DERIVED}
     if not all(_is_known(value) for value in inputs.values()):
-        return {**inputs, _DERIVED: PropertyValue.computed()}
-    texts = _texts({key: _plain(value) for key, value in inputs.items() if key != "reload"})
-    return {**inputs, _DERIVED: PropertyValue(files.digest(*texts))}
+        return {**inputs, **dict.fromkeys(_DERIVED, PropertyValue.computed())}
+    plain = {key: _plain(value) for key, value in inputs.items() if key != "reload"}
+    digests = {
+        path: PropertyValue(files.file_digest(text))
+        for path, text in plain.get("files", {}).items()
+    }
+    return {
+        **inputs,
+        "digest": PropertyValue(files.digest(*_texts(plain))),
+        "digests": PropertyValue(digests),
+    }
 
 
 def _marked(properties: Properties, changed: set[str]) -> dict[str, PropertyValue]:
@@ -171,7 +179,7 @@ def _marked(properties: Properties, changed: set[str]) -> dict[str, PropertyValu
 def _difference(old: Properties, new: Properties) -> DiffResponse:
     """Which inputs differ, by name, and each file by its own."""
     detailed: dict[str, PropertyDiff] = {}
-    for key in (old.keys() | new.keys()) - {_DERIVED}:
+    for key in (old.keys() | new.keys()) - set(_DERIVED):
         before, after = (_items(key, side.get(key)) for side in (old, new))
         for name in before.keys() | after.keys():
             if before.get(name) != after.get(name):

@@ -35,14 +35,18 @@ def declare(site: Site, secrets: Secrets, ssh_config: Path) -> None:
         ssh_config: how ssh reaches the machines by their names.
     """
     hosts = Hosts("hosts", str(ssh_config))
-    machines: dict[str, list[pulumi.Resource]] = {tier: [] for tier in TIERS}
+    containers: dict[str, list[pulumi.Resource]] = {tier: [] for tier in TIERS}
     for tier in TIERS:
-        after = [machine for earlier in AFTER.get(tier, ()) for machine in machines[earlier]]
+        after = tuple(c for earlier in AFTER.get(tier, ()) for c in containers[earlier])
         for name, host in site.hosts.items():
             if host.tier == tier and any(p.provisioned for p in site.on_host(name)):
                 engine = docker.Provider(
                     name, host=f"ssh://{name}", ssh_opts=["-F", str(ssh_config)]
                 )
-                opts = pulumi.ResourceOptions(providers=[engine, hosts], depends_on=after)
-                machines[tier].append(Machine(name, MachineArgs(site, name, secrets), opts))
+                machine = Machine(
+                    name,
+                    MachineArgs(site, name, secrets, after),
+                    pulumi.ResourceOptions(providers=[engine, hosts]),
+                )
+                containers[tier] += machine.containers
     pulumi.export("gatewayUrl", f"https://{site.hosts[site.gateway].address}")

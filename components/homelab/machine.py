@@ -47,15 +47,19 @@ class MachineArgs:
         site: the whole site.
         host_name: which of its machines this is.
         secrets: the site's.
+        after: what has to be there before its containers.
     """
 
     site: Site
     host_name: str
     secrets: Secrets
+    after: tuple[pulumi.Resource, ...] = ()
 
 
 class Machine(pulumi.ComponentResource):
     """A machine's services, those that others beside them use first."""
+
+    containers: list[pulumi.Resource]
 
     def __init__(
         self, name: str, args: MachineArgs, opts: pulumi.ResourceOptions | None = None
@@ -65,13 +69,14 @@ class Machine(pulumi.ComponentResource):
         network = docker.Network(f"{name}-{NETWORK}", name=NETWORK, opts=child).name
         services: dict[str, Service] = {}
         for placement in in_order(args.site.on_host(args.host_name)):
-            after = [services[p.name] for p in placement.uses if p.name in services]
+            beside = [services[p.name].container for p in placement.uses if p.name in services]
             services[placement.name] = COMPONENTS.get(placement.kind_name, Service)(
                 placement.reference,
-                ServiceArgs(placement, network, args.secrets),
-                pulumi.ResourceOptions(parent=self, depends_on=after),
+                ServiceArgs(placement, network, args.secrets, (*args.after, *beside)),
+                child,
             )
         _limit_processes(name, services, args.site, child)
+        self.containers = [service.container for service in services.values()]
         self.register_outputs({})
 
 

@@ -26,11 +26,13 @@ class ServiceArgs:
         placement: which service, on which host.
         network: name of the host's Docker network; services find each other there by name.
         secrets: the site's.
+        after: what has to be there before the container; images and settings do not wait.
     """
 
     placement: Placement
     network: pulumi.Input[str]
     secrets: Secrets
+    after: tuple[pulumi.Resource, ...] = ()
 
     @property
     def site(self) -> Site:
@@ -115,9 +117,8 @@ class Service(pulumi.ComponentResource):
             log_driver="json-file",
             # The tag tells who wrote a line: the files are named by the container's number.
             log_opts={"max-size": "10m", "max-file": "3", "tag": "{{.Name}}"},
-            opts=pulumi.ResourceOptions.merge(
-                child,
-                pulumi.ResourceOptions(depends_on=[self.settings] if self.settings else []),
+            opts=pulumi.ResourceOptions(
+                parent=self, depends_on=[*args.after, *([self.settings] if self.settings else [])]
             ),
         )
         self.register_outputs({})

@@ -13,7 +13,12 @@ from inventory.loading import load
 from templates import render
 
 FIREWALL = "nftables/nftables.conf.j2"
-NGINX = {"engine_name": "engine", "engine_port": 8000, "response_timeout_seconds": 300, "fallbacks": []}
+NGINX = {
+    "engine_name": "engine",
+    "engine_port": 8000,
+    "response_timeout_seconds": 300,
+    "fallbacks": [],
+}
 RULE = re.compile(r'tcp dport (\d+) ip saddr \{ (.+) \} accept comment "(.+)"')
 
 
