@@ -49,8 +49,9 @@ COMPILE_IMAGE := $(UV) pip compile --quiet --universal --python-version 3.11 \
 IMAGES := sandbox/images/requirements
 lock: $(UV) ## Resolve the dependencies anew, into files without addresses
 	@$(COMPILE_RUN) -o requirements/run.txt
-	@$(COMPILE_RUN) --extra dev -c requirements/run.txt -o requirements/dev.txt
-	@$(COMPILE) --extra services -c requirements/run.txt -o requirements/services.txt
+	@$(COMPILE) --extra services -c requirements/run.txt -o services/requirements.txt
+	@$(COMPILE_RUN) --extra dev --extra services -c requirements/run.txt \
+		-c services/requirements.txt -o requirements/dev.txt
 	@$(COMPILE_IMAGE) $(IMAGES)/pgadmin.in -o $(IMAGES)/pgadmin.txt
 	@$(COMPILE_IMAGE) $(IMAGES)/jupyterhub.in -o $(IMAGES)/jupyterhub.txt
 	@$(COMPILE) --extra bench -c requirements/dev.txt -o requirements/bench.txt

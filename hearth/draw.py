@@ -3,6 +3,10 @@
 First the layout: tiers stand on shelves, shelves have rows of cards, and every row has a gap
 above it where connections run and their labels stand. Then the elements. Connections keep to
 the gaps and to two rails beside the cards: requests to the left one, other clients to the right.
+
+Other clients are those that the site states and those that follow from what uses what. Who
+collects logs and metrics connects to every machine: those lines would hide the rest, and are
+left out.
 """
 
 from __future__ import annotations
@@ -29,6 +33,8 @@ MOST_SHARING = 2
 """Machines of a tier that shares its shelf; a larger tier gets a shelf of its own."""
 MOST_LINES = 6
 """Lines of a label; what is more is counted."""
+UNDRAWN = frozenset({"collector", "node-exporter", "prometheus"})
+"""Kinds whose use of others, and others' use of them, makes no line."""
 
 # All lengths are in units of the picture, pixels where it is shown at its own size.
 WIDTH = 900.0
@@ -258,15 +264,26 @@ class Layout:
     @cached_property
     def upstream_hosts(self) -> list[str]:
         """The hosts that requests go on to, beside the gateway itself."""
-        hosts = {u.service.split(".")[0] for r in self.site.routes.values() for u in r.upstreams}
+        hosts = {_host(reference) for reference in self.site.routed}
         return [name for name in self.cards if name in hosts - {self.site.gateway}]
 
     @cached_property
+    def clients(self) -> dict[str, list[str]]:
+        """The other machines that connect to a service, by its reference, in the site's order."""
+        found = {p.reference: set(p.service.clients) for p in self.site.placements()}
+        for placement in self.site.placements():
+            for used in _uses(placement):
+                found[used.reference].add(placement.host_name)
+        return {
+            reference: [name for name in self.site.hosts if name in hosts - {_host(reference)}]
+            for reference, hosts in found.items()
+        }
+
+    @cached_property
     def client_pairs(self) -> list[tuple[str, str]]:
-        """Client and server of every declared connection, once."""
-        return list(
-            dict.fromkeys((c, p.host_name) for p in self.site.placements() for c in _clients(p))
-        )
+        """Client and server of every connection that is drawn, once."""
+        pairs = ((name, _host(to)) for to, names in self.clients.items() for name in names)
+        return list(dict.fromkeys(pairs))
 
     @cached_property
     def first_rows(self) -> set[int]:
@@ -346,10 +363,16 @@ def _way(start: Point, leave: float, rail: float, reach: float, end: Point) -> l
     return [point for point, after in pairwise([*points, (-1.0, -1.0)]) if point != after]
 
 
-def _clients(placement: Placement) -> list[str]:
-    """The declared clients on other machines, in the site's order."""
-    declared = set(placement.service.clients) - {placement.host_name}
-    return [name for name in placement.site.hosts if name in declared]
+def _host(reference: str) -> str:
+    """The machine's name out of `host.service`."""
+    return reference.partition(".")[0]
+
+
+def _uses(placement: Placement) -> list[Placement]:
+    """What a service connects to; what is planned connects to nothing yet."""
+    if not placement.provisioned or placement.kind_name in UNDRAWN:
+        return []
+    return [used for used in placement.uses if used.kind_name not in UNDRAWN]
 
 
 # --- layout --------------------------------------------------------------------------------
@@ -368,7 +391,7 @@ def layout(site: Site) -> Layout:
         for tier, count in zip(shelf, columns, strict=True):
             band = Band(tier, x, unit * count + SPACE * (count - 1), first_row, rows)
             found.bands.append(band)
-            found.cards.update({card.host_name: card for card in _cards(site, band, count)})
+            found.cards.update({card.host_name: card for card in _cards(found, band, count)})
             x += band.width + SPACE
         first_row += rows
     return found
@@ -408,18 +431,18 @@ def _columns(counts: Sequence[int]) -> list[int]:
     return [math.ceil(n / math.ceil(n / c)) for n, c in zip(counts, columns, strict=True)]
 
 
-def _cards(site: Site, band: Band, columns: int) -> Iterator[Card]:
+def _cards(found: Layout, band: Band, columns: int) -> Iterator[Card]:
     """A tier's machines, in rows."""
     width = _share(band.width - 2 * BAND_PAD, columns)
-    for index, name in enumerate(_hosts_of(site, band.tier)):
+    for index, name in enumerate(_hosts_of(found.site, band.tier)):
         row, column = divmod(index, columns)
         yield Card(
             host_name=name,
             row=band.first_row + row,
             x=band.x + BAND_PAD + column * (width + SPACE),
             width=width,
-            chips=tuple(_chips(site, name, width)),
-            lines=tuple(_lines(site, name, width - 2 * CARD_PAD)),
+            chips=tuple(_chips(found.site, name, width)),
+            lines=tuple(_lines(found, name, width - 2 * CARD_PAD)),
         )
 
 
@@ -442,15 +465,15 @@ def _chips(site: Site, host_name: str, card_width: float) -> Iterator[Chip]:
 
 def _ports(placement: Placement) -> str:
     """` :80 :443` of what others may reach."""
-    return "".join(f" :{port}" for port in placement.ports.values()) if placement.published else ""
+    return "".join(f" :{placement.ports[name]}" for name in placement.published_ports)
 
 
-def _lines(site: Site, host_name: str, width: float) -> Iterator[Line]:
+def _lines(found: Layout, host_name: str, width: float) -> Iterator[Line]:
     """What a card's label says: who comes from outside, which requests, which other clients."""
     lines = [
-        *_open_lines(site, host_name),
-        *_route_lines(site, host_name),
-        *_client_lines(site, host_name, width),
+        *_open_lines(found.site, host_name),
+        *_route_lines(found.site, host_name),
+        *_client_lines(found, host_name, width),
     ]
     shown = lines if len(lines) <= MOST_LINES else lines[: MOST_LINES - 1]
     for line in shown:
@@ -467,18 +490,21 @@ def _open_lines(site: Site, host_name: str) -> Iterator[Line]:
 
 def _route_lines(site: Site, host_name: str) -> Iterator[Line]:
     for name, route in site.routes.items():
-        for upstream in route.upstreams:
-            placement = site.placement(upstream.service)
+        shares = [(upstream.service, f"{upstream.weight} %") for upstream in route.upstreams]
+        if route.fallback:
+            shares.append((route.fallback, "fallback"))
+        for reference, share in shares:
+            placement = site.placement(reference)
             if placement.host_name == host_name:
                 style = "route-label" if placement.provisioned else "route-dim"
-                yield Line(f"{name} {upstream.weight} % → {placement.name}", style)
+                yield Line(f"{name} {share} → {placement.name}", style)
 
 
-def _client_lines(site: Site, host_name: str, width: float) -> Iterator[Line]:
+def _client_lines(found: Layout, host_name: str, width: float) -> Iterator[Line]:
     """One for the services that have the same clients."""
     groups: defaultdict[tuple[tuple[str, ...], bool], list[str]] = defaultdict(list)
-    for placement in site.on_host(host_name):
-        if clients := _clients(placement):
+    for placement in found.site.on_host(host_name):
+        if clients := found.clients[placement.reference]:
             groups[tuple(clients), placement.provisioned].append(placement.name)
     for (names, provisioned), services in groups.items():
         style = "flow-label" if provisioned else "flow-dim"
@@ -553,7 +579,7 @@ def _description(site: Site) -> str:
     routes = [
         f"Route {name}, {route.path}: "
         + ", ".join(f"{up.weight} % to {up.service}" for up in route.upstreams)
-        + "."
+        + (f"; {route.fallback} while none of them answers." if route.fallback else ".")
         for name, route in site.routes.items()
     ]
     return " ".join([*machines, *routes])
@@ -618,9 +644,9 @@ def _card(root: ET.Element, found: Layout, card: Card) -> None:
     else:
         _identity(group, found.site, card, (x, y))
         y += IDENTITY_HEIGHT + CARD_PAD
-    answers = {up.service for route in found.site.routes.values() for up in route.upstreams}
     for chip in card.chips:
-        _chip(group, chip, (x + chip.x, y + chip.y), answers=chip.placement.reference in answers)
+        answers = chip.placement.reference in found.site.routed
+        _chip(group, chip, (x + chip.x, y + chip.y), answers=answers)
 
 
 def _identity(group: ET.Element, site: Site, card: Card, at: Point) -> None:
@@ -674,8 +700,8 @@ MEANINGS = {
     "answers": "answers requests",
     "planned": "planned",
     "route": "requests",
-    "flow": "other clients",
-    "bar": "memory promised to services",
+    "flow": "other clients, without logs and metrics",
+    "bar": "memory promised",
 }
 """Sign to what it means."""
 EXAMPLE_SHARE = 0.6

@@ -29,6 +29,8 @@ Progress = Callable[[str], None]
 BACKEND = PROJECT / ".hearth" / "pulumi"
 PASSPHRASE = PROJECT / ".hearth" / "passphrase"
 _RESOURCE = re.compile(r"^ [+\-~@ ]+ (\S+:\S+) (\S+) (creat|updat|delet|replac|refresh)\w*")
+_FAILED_CONTAINER = re.compile(r"docker:index:Container (\S+) \*\*\w+ failed\*\*")
+_SHOWN_LINES = 3
 _COUNT = re.compile(r"(\d+) ((?:to )?\w+)")
 
 
@@ -185,15 +187,31 @@ class Stack:
         flags = ["--clear-pending-creates", "--yes", "--skip-preview"]
         self._pulumi("refresh", *flags, "--stack", name)
 
+    def _last_words(self, reference: str) -> list[str]:
+        """The last lines of a service's log."""
+        host, _, service = reference.partition(".")
+        command = ["ssh", "-F", str(write_ssh_config(self.site)), "-o", "BatchMode=yes", host]
+        asked = stream([*command, f"docker logs --tail 20 {service}"], {}, lambda _: None)
+        return _last_lines(asked.output, _SHOWN_LINES) or ["nothing"]
+
     def _explain(self, verb: str, output: str) -> str:
         errors = [
             line for line in output.splitlines() if re.search(r"error|failed", line, re.IGNORECASE)
         ]
         shown = "\n".join(f"    {line.strip()}" for line in errors[:12]) or output[-1500:]
+        for name in sorted(set(_FAILED_CONTAINER.findall(output))):
+            shown += f"\n    {name} said last:" + "".join(
+                f"\n        {line}" for line in self._last_words(name)
+            )
         again = f"mend what is named above and run `hearth up {self.site_argument}` again"
         if "currently locked" in output:
             again = f"if no other update is under way: `pulumi cancel --stack {self.site.name}`"
         return f"pulumi {verb} of {self.site.name} failed:\n{shown}\n{again}"
+
+
+def _last_lines(text: str, count: int) -> list[str]:
+    """The last lines that differ, as a program that starts over says the same each time."""
+    return list(dict.fromkeys(line for line in text.splitlines() if line.strip()))[-count:]
 
 
 def _built_images(site: Site) -> dict[str, str]:

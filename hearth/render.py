@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from components.homelab.monitoring.alerting import alertmanager_config
+from components.homelab.monitoring.dashboards import dashboards
+from components.homelab.monitoring.handbook import handbook
+from components.homelab.monitoring.logs import collector_config, loki_config
+from components.homelab.monitoring.rules import rule_config, rule_tests
+from components.homelab.monitoring.scrape import RULES_FILE, prometheus_config
 from components.homelab.routing import haproxy_config, kong_config, nginx_config
 from inventory.flows import SSH_PORT, flows_into
 from inventory.model import Site
@@ -27,6 +33,7 @@ def render_site(site: Site, folder: Path) -> list[Path]:
         files[f"{name}/nftables.conf"] = render(
             "nftables/nftables.conf.j2", flows=flows_into(site, name), ssh_port=SSH_PORT
         )
+    files |= _monitoring(site)
     paths = []
     for name, text in files.items():
         path = folder / site.name / name
@@ -34,3 +41,25 @@ def render_site(site: Site, folder: Path) -> list[Path]:
         path.write_text(text)
         paths.append(path)
     return paths
+
+
+def _monitoring(site: Site) -> dict[str, str]:
+    """What watches the site, by file."""
+    files: dict[str, str] = {}
+    for placement in site.placements():
+        if not placement.provisioned:
+            continue
+        folder = f"{placement.host_name}/{placement.name}"
+        if placement.kind_name == "prometheus":
+            files[f"{folder}/prometheus.yml"] = prometheus_config(site)
+            files[f"{folder}/{RULES_FILE}"] = rule_config(site)
+            files[f"{folder}/rules_test.yml"] = rule_tests(site)
+            files["alerts.md"] = handbook(site)
+            files |= {f"dashboards/{name}": text for name, text in dashboards(site).items()}
+        elif placement.kind_name == "alertmanager":
+            files[f"{folder}/alertmanager.yml"] = alertmanager_config(site)
+        elif placement.kind_name == "loki":
+            files[f"{folder}/loki.yaml"] = loki_config(site, placement)
+        elif placement.kind_name == "collector":
+            files[f"{folder}/collector.yaml"] = collector_config(site, placement.host_name)
+    return files

@@ -89,9 +89,7 @@ def _ports(site: Site) -> Iterator[Finding]:
                     f"{placement.kind_name} listens on no port "
                     f"({placement.service.port}); remove it",
                 )
-            if not placement.published:
-                continue
-            for port in placement.ports.values():
+            for port in (placement.ports[name] for name in placement.published_ports):
                 if port in users:
                     yield (
                         _service_path(placement),

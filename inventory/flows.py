@@ -42,7 +42,7 @@ def flows_into(site: Site, host_name: str) -> list[Flow]:
         if placement.provisioned:
             flows += [
                 Flow(placement.ports[port], sources, placement.name)
-                for port in placement.kind.ports
+                for port in placement.ports
                 if (sources := _sources(placement, port))
             ]
     return sorted(flows, key=lambda flow: flow.port)

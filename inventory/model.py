@@ -273,6 +273,11 @@ class Site(Model):
     )
     sandbox: Sandbox | None = None
 
+    def __copy__(self) -> Site:
+        """A copy without what was derived: with other fields, other things follow."""
+        fields = {name: getattr(self, name) for name in type(self).model_fields}
+        return type(self).model_construct(**fields)
+
     def placements(self) -> Iterator[Placement]:
         """Every service with its host, in the file's order."""
         for host_name, host in self.hosts.items():
@@ -315,7 +320,7 @@ class Site(Model):
         for placement in self.placements():
             for port in placement.kind.ports:
                 found[placement.reference, port] = set(placement.service.clients)
-            if placement.reference in self.routed:
+            if placement.reference in self.routed and placement.kind.ports:
                 found[placement.reference, placement.first_port].add(self.gateway)
             if placement.kind.metrics:
                 found[placement.reference, placement.kind.metrics.port] |= scrapers
@@ -393,8 +398,12 @@ class Placement:
 
     @property
     def ports(self) -> dict[str, int]:
-        """Its ports as seen on the host, by name."""
-        ports = dict(self.kind.ports)
+        """Its ports as seen on the host, by name; none for what the site does not provision."""
+        ports = {
+            name: port
+            for name, port in self.kind.ports.items()
+            if name not in self.kind.uses or ((u := self.used(name)) and u.provisioned)
+        }
         if self.service.port is not None and ports:
             ports[next(iter(ports))] = self.service.port
         return ports
@@ -454,8 +463,8 @@ class Placement:
     def published_ports(self) -> list[str]:
         """The names of the ports that other machines have a reason to reach."""
         if self.service.exposed:
-            return list(self.kind.ports)
-        return [port for port in self.kind.ports if self.clients_of(port)]
+            return list(self.ports)
+        return [port for port in self.ports if self.clients_of(port)]
 
     def account(self, name: str) -> str:
         """What the password of one of its accounts is called in the stack's configuration."""

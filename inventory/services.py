@@ -58,6 +58,8 @@ class ContainerShape:
         processes: how many it may have, threads counted.
         host_paths: folders and sockets of its machine that it may read, path to path inside.
         host_network: whether it sees its machine's interfaces rather than its own.
+        tunnel: whether its first port is its machine's loopback's as well, for its administrator:
+            `ssh -L 8081:127.0.0.1:8081 MACHINE`. No other machine can connect to it.
         reload: a command inside the container that has its settings read anew; without one,
             changed settings are a new container.
     """
@@ -72,6 +74,7 @@ class ContainerShape:
     processes: int = 256
     host_paths: Mapping[str, str] = field(default_factory=dict)
     host_network: bool = False
+    tunnel: bool = False
     reload: tuple[str, ...] = ()
 
 
@@ -95,7 +98,8 @@ class ServiceKind:
     Attributes:
         image: a public image; empty for programs that come with Hearth later.
         ports: the ports that it listens on inside its container, by name; the first is the one
-            that other services use.
+            that other services use. One that has the name of a kind that it `uses` hands that
+            one's pages on: a site without it has no such port.
         memory_bytes: the container's limit unless the site says otherwise.
         gpu_memory_bytes: what it takes of the GPU's memory unless the site says otherwise.
         page_sizes_bytes: kernels that it runs on.
@@ -156,11 +160,16 @@ def _http(url: str, *, by: str = "wget") -> HealthCheck:
     return HealthCheck(("wget", "-q", "-O", "/dev/null", url))
 
 
+def _asks(url: str) -> tuple[str, ...]:
+    """A command that asks for a page with the Python that a container has."""
+    return ("python3", "-c", f"import urllib.request as u; u.urlopen('{url}')")
+
+
 KINDS: dict[str, ServiceKind] = {
     "nginx": ServiceKind(
         title="nginx",
         image="docker.io/library/nginx:1.28",
-        ports={"http": 80, "https": 443},
+        ports={"http": 80, "https": 443, "grafana": 3000},
         memory_bytes=128 * MIB,
         tiers=("gateway",),
         uses=(*GATEWAY_ENGINES, "grafana"),
@@ -295,12 +304,7 @@ KINDS: dict[str, ServiceKind] = {
         uses=("ollama", "postgres", "redis", "minio", "comfyui"),
         metrics=Metrics("http"),
         container=ContainerShape(
-            HealthCheck(
-                (
-                    *("python3", "-c"),
-                    "import urllib.request as u; u.urlopen('http://127.0.0.1:8200/health')",
-                )
-            ),
+            HealthCheck(_asks("http://127.0.0.1:8200/health")),
             environment={"ASSISTANT_CONFIG": f"{SETTINGS}/assistant.json"},
             volumes={"spool": "/spool"},
         ),
@@ -314,6 +318,24 @@ KINDS: dict[str, ServiceKind] = {
         architectures=("arm64",),
         page_sizes_bytes=(4 * KIB,),
         l4t_minimum=35,
+        tiers=("ai",),
+        container=ContainerShape(
+            HealthCheck(
+                ("curl", "-fsS", "-o", "/dev/null", "http://127.0.0.1:7860/system_stats"),
+                timeout=timedelta(seconds=10),
+                start_period=timedelta(seconds=150),
+            ),
+            volumes={"models": "/opt/ComfyUI/models", "output": "/opt/ComfyUI/output"},
+            environment={"HOME": "/tmp"},  # noqa: S108 - a container's own; caches go there
+            command=(
+                *("python3", "/opt/ComfyUI/main.py", "--listen", "0.0.0.0", "--port", "7860"),  # noqa: S104 - the firewall admits by source
+                *("--output-directory", "/opt/ComfyUI/output"),
+                # The image's own fetch lists and programs from the internet at every start.
+                "--disable-all-custom-nodes",
+            ),
+            scratch=("/opt/ComfyUI/temp", "/opt/ComfyUI/user"),
+            processes=1024,
+        ),
     ),
     "sonarqube": ServiceKind(
         title="SonarQube",
@@ -354,12 +376,53 @@ KINDS: dict[str, ServiceKind] = {
         image="docker.io/dpage/pgadmin4:9",
         ports={"http": 5050},
         memory_bytes=384 * MIB,
+        uses=("postgres",),
+        accounts=("admin",),
+        container=ContainerShape(
+            HealthCheck(
+                _asks("http://127.0.0.1:5050/misc/ping"),
+                interval=timedelta(seconds=15),  # a program's start each time
+                timeout=timedelta(seconds=10),
+                start_period=timedelta(seconds=120),
+            ),
+            volumes={"data": "/var/lib/pgadmin"},
+            environment={
+                "PGADMIN_DEFAULT_EMAIL": "admin@hearth.lab",
+                # Read at the first start, as the servers are: later they are pgAdmin's own.
+                "PGADMIN_DEFAULT_PASSWORD_FILE": f"{SETTINGS}/admin",
+                "PGADMIN_SERVER_JSON_FILE": f"{SETTINGS}/servers.json",
+                "PGPASS_FILE": f"{SETTINGS}/pgpass",
+                "PGADMIN_LISTEN_PORT": "5050",
+                "PGADMIN_DISABLE_POSTFIX": "1",
+                "PGADMIN_CONFIG_UPGRADE_CHECK_ENABLED": "False",
+                "PGADMIN_CUSTOM_CONFIG_DISTRO_FILE": "/tmp/config_distro.py",  # noqa: S108 - a container's own
+            },
+            # Its Python is a file that asks for it, and does not start without.
+            capabilities=("CAP_NET_BIND_SERVICE",),
+            tunnel=True,
+        ),
     ),
     "redis-commander": ServiceKind(
         title="redis-commander",
         image="ghcr.io/joeferner/redis-commander:latest",
         ports={"http": 8081},
         memory_bytes=128 * MIB,
+        uses=("redis",),
+        accounts=("admin",),
+        container=ContainerShape(
+            HealthCheck(
+                ("node", "/redis-commander/bin/healthcheck.js"),
+                interval=timedelta(seconds=15),  # the same
+                timeout=timedelta(seconds=10),
+            ),
+            environment={
+                "NODE_ENV": "production",
+                # Later folders win; its own has the defaults.
+                "NODE_CONFIG_DIR": f"/redis-commander/config:{SETTINGS}",
+            },
+            command=("node", "/redis-commander/bin/redis-commander.js"),
+            tunnel=True,
+        ),
     ),
     "prometheus": ServiceKind(
         title="Prometheus",
@@ -405,6 +468,28 @@ KINDS: dict[str, ServiceKind] = {
         ports={"http": 3000},
         memory_bytes=384 * MIB,
         uses=("prometheus", "loki"),
+        accounts=("admin",),
+        metrics=Metrics("http"),
+        container=ContainerShape(
+            _http("http://127.0.0.1:3000/api/health"),
+            volumes={"data": "/var/lib/grafana"},
+            environment={
+                "GF_PATHS_PROVISIONING": f"{SETTINGS}/provisioning",
+                "GF_SECURITY_ADMIN_USER": "admin",
+                # Read at the first start: later the account is Grafana's own to change.
+                "GF_SECURITY_ADMIN_PASSWORD__FILE": f"{SETTINGS}/admin",
+                "GF_SECURITY_COOKIE_SECURE": "true",
+                "GF_SECURITY_DISABLE_GRAVATAR": "true",
+                "GF_AUTH_ANONYMOUS_ENABLED": "false",
+                "GF_USERS_ALLOW_SIGN_UP": "false",
+                "GF_ANALYTICS_REPORTING_ENABLED": "false",
+                "GF_ANALYTICS_CHECK_FOR_UPDATES": "false",
+                "GF_ANALYTICS_CHECK_FOR_PLUGIN_UPDATES": "false",
+                "GF_ANALYTICS_FEEDBACK_LINKS_ENABLED": "false",
+                "GF_NEWS_NEWS_FEED_ENABLED": "false",
+                "GF_PLUGINS_PREINSTALL_DISABLED": "true",
+            },
+        ),
     ),
     "loki": ServiceKind(
         title="Loki",
@@ -447,7 +532,12 @@ KINDS: dict[str, ServiceKind] = {
         metrics=Metrics("metrics"),
         container=ContainerShape(
             _http("http://127.0.0.1:9100/"),
-            command=("--path.rootfs=/host", "--web.listen-address=:9100"),
+            command=(
+                "--path.rootfs=/host",
+                "--path.procfs=/host/proc",
+                "--path.sysfs=/host/sys",
+                "--web.listen-address=:9100",
+            ),
             host_paths={"/": "/host"},
             host_network=True,
         ),

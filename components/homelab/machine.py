@@ -10,10 +10,16 @@ import pulumi_docker as docker
 from components.homelab.assistant import Assistant
 from components.homelab.gateway import HAProxy, Kong, Nginx
 from components.homelab.minio import Minio
-from components.homelab.monitoring.services import Alertmanager, Collector, Loki, Prometheus
+from components.homelab.monitoring.services import (
+    Alertmanager,
+    Collector,
+    Grafana,
+    Loki,
+    Prometheus,
+)
 from components.homelab.ollama import Ollama
-from components.homelab.postgres import Postgres, PostgresExporter
-from components.homelab.redis import Redis, RedisExporter
+from components.homelab.postgres import PgAdmin, Postgres, PostgresExporter
+from components.homelab.redis import Redis, RedisCommander, RedisExporter
 from components.homelab.secrets import Secrets
 from components.homelab.service import Service, ServiceArgs
 from inventory.model import Placement, Site
@@ -24,16 +30,19 @@ COMPONENTS: dict[str, type[Service]] = {
     "alertmanager": Alertmanager,
     "assistant": Assistant,
     "collector": Collector,
+    "grafana": Grafana,
     "haproxy": HAProxy,
     "kong": Kong,
     "loki": Loki,
     "minio": Minio,
     "nginx": Nginx,
     "ollama": Ollama,
+    "pgadmin": PgAdmin,
     "postgres": Postgres,
     "postgres-exporter": PostgresExporter,
     "prometheus": Prometheus,
     "redis": Redis,
+    "redis-commander": RedisCommander,
     "redis-exporter": RedisExporter,
 }
 """Kinds that need more than the catalogue says."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pulumi
 
 from components.homelab.service import Extras, Service, ServiceArgs
@@ -11,6 +13,7 @@ from services.assistant.migrate import script as migrations
 from templates import render
 
 DATABASE = OWNER = "hearth"
+READER = "dashboards"
 MAX_CONNECTIONS = 60
 
 
@@ -63,6 +66,46 @@ class PostgresExporter(Service):
                 "DATA_SOURCE_PASS_FILE": "/settings/password",
             },
         )
+
+
+class PgAdmin(Service):
+    """A page that shows what is in the PostgreSQL beside it, to who has its account.
+
+    It logs in as the role that may only read; whoever needs more gives another role's password.
+    """
+
+    def extras(self, args: ServiceArgs) -> Extras:
+        """The account's password, the server, and the role's password in a file of libpq's."""
+        endpoint = args.endpoint("postgres") or ""
+        return Extras(
+            files={
+                "admin": args.secrets.password(args.placement, "admin"),
+                "servers.json": pgadmin_servers(endpoint),
+                "pgpass": args.password("postgres", READER).apply(
+                    lambda password: f"{endpoint}:*:{READER}:{password}\n"
+                ),
+            }
+        )
+
+
+def pgadmin_servers(endpoint: str) -> str:
+    """The text of pgAdmin's servers.json.
+
+    Args:
+        endpoint: PostgreSQL's `name:port`.
+    """
+    host, _, port = endpoint.partition(":")
+    server = {
+        "Name": "lab",
+        "Group": "Servers",
+        "Host": host,
+        "Port": int(port),
+        "MaintenanceDB": DATABASE,
+        "Username": READER,
+        # Under the account's own folder, where pgAdmin's entrypoint copies it.
+        "ConnectionParameters": {"sslmode": "prefer", "passfile": "/.pgpass"},
+    }
+    return json.dumps({"Servers": {"1": server}}, indent=2)
 
 
 def schema_script(container: str, passwords: dict[str, str]) -> str:

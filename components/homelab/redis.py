@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
+import pulumi
+
 from components.homelab.service import Extras, Service, ServiceArgs
 from templates import render
 
@@ -43,3 +47,35 @@ class RedisExporter(Service):
                 "REDIS_PASSWORD_FILE": "/settings/passwords.json",
             },
         )
+
+
+class RedisCommander(Service):
+    """A page that shows what is in the Redis beside it, to who has its account."""
+
+    def extras(self, args: ServiceArgs) -> Extras:
+        """Where Redis is, how to log in there, and how to log in here."""
+        content = pulumi.Output.all(
+            redis=args.password("redis", "default"),
+            own=args.secrets.password(args.placement, "admin"),
+        ).apply(lambda found: commander_config(args.endpoint("redis") or "", **found))
+        return Extras(files={"local.json": pulumi.Output.secret(content)})
+
+
+def commander_config(endpoint: str, redis: str, own: str) -> str:
+    """The text of redis-commander's local.json.
+
+    Args:
+        endpoint: Redis' `name:port`.
+        redis: Redis' password.
+        own: the password of the page's user `admin`.
+    """
+    host, _, port = endpoint.partition(":")
+    document = {
+        "noSave": True,
+        "noLogData": True,
+        "server": {"httpAuth": {"username": "admin", "password": own}},
+        "connections": [
+            {"label": "lab", "host": host, "port": port, "password": redis, "dbIndex": 0}
+        ],
+    }
+    return json.dumps(document)

@@ -41,6 +41,8 @@ def _inner_port(placement: Placement) -> int:
 def nginx_config(site: Site) -> str:
     """The configuration file of nginx: TLS, then everything to the engine."""
     engine = gateway_service(site, *GATEWAY_ENGINES)
+    nginx = gateway_service(site, "nginx")
+    grafana = nginx.used("grafana") if "grafana" in nginx.ports else None
     routes = served_routes(site)
     silences = [route.response_timeout for route in routes.values()]
     return render(
@@ -48,6 +50,12 @@ def nginx_config(site: Site) -> str:
         engine_name=engine.name,
         engine_port=_inner_port(engine),
         response_timeout_seconds=int(max(silences, default=timedelta(minutes=1)).total_seconds()),
+        grafana={
+            "port": KINDS["nginx"].ports["grafana"],
+            "address": grafana.endpoint_from(site.gateway),
+        }
+        if grafana
+        else None,
         fallbacks=[
             {
                 "name": name,
@@ -112,7 +120,16 @@ def kong_config(site: Site, redis_password: str) -> str:
                     "generator": "uuid",
                     "echo_downstream": True,
                 },
-            }
+            },
+            {
+                # Each family of figures is off unless it is asked for.
+                "name": "prometheus",
+                "config": {
+                    "status_code_metrics": True,
+                    "latency_metrics": True,
+                    "upstream_health_metrics": True,
+                },
+            },
         ],
     }
     return yaml.safe_dump(document, sort_keys=False)

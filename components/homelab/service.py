@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 import pulumi
 import pulumi_docker as docker
 
+from components.homelab import programs
 from components.homelab.secrets import Secrets
 from inventory.model import Placement, Site
 from inventory.services import SETTINGS, ContainerShape, HealthCheck
@@ -89,7 +91,7 @@ class Service(pulumi.ComponentResource):
             raise pulumi.RunError(f"{placement.reference}: {placement.kind_name} is only planned")
         extras = self.extras(args)
         child = pulumi.ResourceOptions(parent=self)
-        image = docker.RemoteImage(name, name=placement.image, keep_locally=True, opts=child)
+        image = programs.image(name, placement, child)
         self.settings = _settings(name, placement, extras, child) if extras.files else None
         self.container = docker.Container(
             name,
@@ -171,6 +173,16 @@ def _networking(args: ServiceArgs) -> dict[str, object]:
         )
         for port in placement.published_ports
     ]
+    if shape and shape.tunnel:
+        first = placement.first_port
+        ports.append(
+            docker.ContainerPortArgs(
+                internal=placement.kind.ports[first],
+                external=placement.ports[first],
+                ip="127.0.0.1",
+                protocol="tcp",
+            )
+        )
     return {
         "hostname": placement.name,
         "networks_advanced": [alias],
@@ -233,11 +245,17 @@ def _labels(placement: Placement, settings: Files | None) -> list[docker.Contain
 def _health_check(check: HealthCheck) -> docker.ContainerHealthcheckArgs:
     return docker.ContainerHealthcheckArgs(
         tests=["CMD", *check.command],
-        interval=f"{check.interval.total_seconds():g}s",
-        timeout=f"{check.timeout.total_seconds():g}s",
+        interval=_as_docker_says(check.interval),
+        timeout=_as_docker_says(check.timeout),
         retries=check.retries,
-        start_period=f"{check.start_period.total_seconds():g}s",
+        start_period=_as_docker_says(check.start_period),
     )
+
+
+def _as_docker_says(duration: timedelta) -> str:
+    """`45s`, `1m30s`: in other words a refresh would find a difference each time."""
+    minutes, seconds = divmod(duration.total_seconds(), 60)
+    return f"{minutes:g}m{seconds:g}s" if minutes else f"{seconds:g}s"
 
 
 def _runtime(placement: Placement) -> str | None:

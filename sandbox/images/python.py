@@ -1,6 +1,6 @@
 """Images of Python programs: Hearth's own services, and what they stand on.
 
-Debian's Python, the packages pinned in requirements/services.txt, and the programs are a layer
+Debian's Python, the packages pinned in services/requirements.txt, and the programs are a layer
 each, so that a changed program is a small new layer.
 """
 
@@ -16,9 +16,17 @@ from sandbox.rootfs import File, Layer
 
 SITE = "/opt/packages"
 USER = 10001
+GRAFANA_USER = 472
 ENVIRONMENT = [f"PYTHONPATH=/app:{SITE}", "PYTHONUNBUFFERED=1", "PYTHONDONTWRITEBYTECODE=1"]
 # A packed layer has no times, by which Python would tell that what it compiled is still good.
 COMPILE = "python3 -m compileall -q -f --invalidation-mode unchecked-hash"
+COMFYUI = "/opt/ComfyUI"
+COMFYUI_MAIN = """\
+import runpy
+
+runpy.run_module("services.standins.comfyui", run_name="__main__")
+"""
+STANDIN_VERSION = "echo simulated"
 PIP = (
     "python3 $(echo /usr/share/python-wheels/pip-*.whl)/pip install "
     "--quiet --no-cache-dir --no-compile --root-user-action ignore"
@@ -40,7 +48,7 @@ def install(arguments: str, folder: str) -> str:
     """
 
 
-def packages(requirements: Path = PROJECT / "requirements/services.txt") -> Layer:
+def packages(requirements: Path = PROJECT / "services/requirements.txt") -> Layer:
     """What the services import."""
     pinned, script = pinned_packages(requirements)
     return Layer("python-packages", files=(pinned,), script=script, below=interpreter())
@@ -66,7 +74,7 @@ def assistant(services: Path = PROJECT / "services") -> Recipe:
     """
     layer = Layer(
         "assistant",
-        copies=programs(services),
+        copies=programs(services, "assistant"),
         script=f"{COMPILE} /app\n{add_user('hearth', USER, '/app', '/spool')}",
         offline=True,
         below=packages(),
@@ -86,14 +94,72 @@ def assistant(services: Path = PROJECT / "services") -> Recipe:
     )
 
 
-def programs(folder: Path) -> tuple[tuple[str, Path, str], ...]:
-    """The files of a package of Python programs, as they lie in /app.
+def comfyui(services: Path = PROJECT / "services") -> Recipe:
+    """A stand-in for ComfyUI, started by the same command line, its folders in the same places.
+
+    Raises:
+        HearthError: There is none.
+    """
+    layer = Layer(
+        "comfyui",
+        files=(File(f"{COMFYUI.lstrip('/')}/main.py", COMFYUI_MAIN),),
+        copies=programs(services, "standins"),
+        script=f"{COMPILE} /app\n"
+        + add_user("comfyui", USER, COMFYUI, f"{COMFYUI}/models", f"{COMFYUI}/output"),
+        offline=True,
+        below=packages(),
+    )
+    return Recipe(
+        "comfyui",
+        layer,
+        settings(
+            ["python3", f"{COMFYUI}/main.py", "--listen", "0.0.0.0", "--port", "7860"],  # noqa: S104
+            7860,
+            WorkingDir=COMFYUI,
+            User=str(USER),
+            environment=ENVIRONMENT,
+        ),
+        STANDIN_VERSION,
+    )
+
+
+def grafana(services: Path = PROJECT / "services") -> Recipe:
+    """A stand-in for Grafana, as the official image is started.
+
+    Raises:
+        HearthError: There is none.
+    """
+    layer = Layer(
+        "grafana",
+        packages=("wget",),
+        copies=programs(services, "standins"),
+        script=f"{COMPILE} /app\n{add_user('grafana', GRAFANA_USER, '/app', '/var/lib/grafana')}",
+        below=packages(),
+    )
+    return Recipe(
+        "grafana",
+        layer,
+        settings(
+            [],
+            3000,
+            Entrypoint=["python3", "-m", "services.standins.grafana"],
+            WorkingDir="/app",
+            User=str(GRAFANA_USER),
+            environment=ENVIRONMENT,
+        ),
+        STANDIN_VERSION,
+    )
+
+
+def programs(services: Path, package: str) -> tuple[tuple[str, Path, str], ...]:
+    """The files of one of the services' packages, as they lie in /app.
 
     Raises:
         HearthError: There are none.
     """
-    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    files = [path for path in sorted((services / package).rglob("*")) if path.is_file()]
     wanted = [path for path in files if "__pycache__" not in path.parts]
     if not wanted:
-        raise HearthError(f"assistant: no programs ({folder}); build it from a whole checkout")
-    return tuple(copied(f"app/{path.relative_to(folder.parent)}", path) for path in wanted)
+        raise HearthError(f"{package}: no programs ({services}); build it from a whole checkout")
+    top = [path for path in [services / "__init__.py"] if path.is_file()]
+    return tuple(copied(f"app/{path.relative_to(services.parent)}", path) for path in top + wanted)

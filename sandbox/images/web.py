@@ -53,6 +53,7 @@ def redis_commander() -> Recipe:
     layer = Layer(
         "redis-commander",
         script=npm_install("redis-commander@0.9.0")
+        + f"ln -s {NODE_SITE}/node_modules/redis-commander /redis-commander\n"
         + add_user("redis-commander", COMMANDER_USER, NODE_SITE),
         below=node(),
     )
@@ -60,9 +61,8 @@ def redis_commander() -> Recipe:
         "redis-commander",
         layer,
         settings(
-            [],
+            ["node", "/redis-commander/bin/redis-commander.js"],
             8081,
-            Entrypoint=["node", f"{NODE_SITE}/node_modules/redis-commander/bin/redis-commander.js"],
             User=str(COMMANDER_USER),
         ),
         f"node -p 'require(\"{NODE_SITE}/node_modules/redis-commander/package.json\").version'",

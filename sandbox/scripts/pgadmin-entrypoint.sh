@@ -13,6 +13,15 @@ if [ ! -s /var/lib/pgadmin/pgadmin4.db ]; then
     fi
     PGADMIN_SETUP_EMAIL=$PGADMIN_DEFAULT_EMAIL PGADMIN_SETUP_PASSWORD=$PGADMIN_DEFAULT_PASSWORD \
         python3 "$folder/setup.py" setup-db
+    if [ -n "${PGADMIN_SERVER_JSON_FILE:-}" ]; then
+        python3 "$folder/setup.py" load-servers "$PGADMIN_SERVER_JSON_FILE" \
+            --user "$PGADMIN_DEFAULT_EMAIL"
+    fi
+    if [ -n "${PGPASS_FILE:-}" ]; then
+        own=/var/lib/pgadmin/storage/$(printf %s "$PGADMIN_DEFAULT_EMAIL" | tr @ _)
+        mkdir -p "$own"
+        install -m 600 "$PGPASS_FILE" "$own/.pgpass"
+    fi
 fi
 unset PGADMIN_DEFAULT_PASSWORD
 # One worker: sessions and connections are kept in its memory.

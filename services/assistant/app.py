@@ -108,7 +108,7 @@ def _serving(app: FastAPI, parts: Parts) -> None:
         """Draw `{prompt, negative?, width?, height?, steps?, seed?}`."""
         return JSONResponse(await image.answer(parts, request))
 
-    @app.get("/api/v1/images/{image_id}")
+    @app.get("/api/v1/image/{image_id}")
     async def show_image(image_id: UUID) -> Response:
         """An image that was drawn, as PNG."""
         return await image.show(parts, image_id)

@@ -87,7 +87,7 @@ async def answer(parts: Parts, request: Request) -> dict[str, Any]:
     await asyncio.wait([kept], timeout=WAIT_SECONDS)
     return {
         "id": str(image),
-        "url": f"/api/v1/images/{image}",
+        "url": f"/api/v1/image/{image}",
         "width": wish.width,
         "height": wish.height,
         "seed": seed,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -146,8 +147,15 @@ def record(program: Callable[[], None]) -> Recording:
         pulumi.runtime.test(program)()  # type: ignore[no-untyped-call]
         return monitor.recording
 
-    # The SDK keeps its state in context variables: a context of its own leaves nothing behind.
-    return contextvars.copy_context().run(run)
+    # The SDK runs on the thread's loop, which other tests may have closed, and keeps its state in
+    # context variables: a loop and a context of its own leave nothing behind.
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        return contextvars.copy_context().run(run)
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()
 
 
 def record_site(site: Site) -> Recording:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pulumi
@@ -43,6 +43,9 @@ SECRET_FILES = {
     "password": password_of("pi52-postgres-monitor"),
     "owner": password_of("pi52-postgres-owner"),
     "root-password": password_of("pi52-minio-root"),
+    "admin": "-admin",
+    "local.json": password_of("pi52-redis-default"),
+    "pgpass": password_of("pi52-postgres-dashboards"),
     "assistant.json": password_of("pi52-postgres-assistant"),
 }
 """Files with a secret, and what must be in them."""
@@ -119,7 +122,8 @@ def test_planned_services_make_no_resource(lab: Lab) -> None:
     assert {r.name for r in lab.recording.resources}.isdisjoint(planned)
 
 
-def test_a_planned_service_is_refused_by_its_name() -> None:
+def test_a_planned_service_is_refused_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(KINDS, "comfyui", replace(KINDS["comfyui"], container=None))
     placement = load("homelab").placement("orin0.comfyui")
 
     def program() -> None:
@@ -220,7 +224,8 @@ def test_hardly_any_service_cannot_tell_its_health(homelab: Lab) -> None:
 def test_a_container_outlasts_its_health_checks_start_period(lab: Lab) -> None:
     for container in lab.containers.values():
         if container.inputs["wait"]:
-            start_period = float(container.inputs["healthcheck"]["startPeriod"].removesuffix("s"))
+            minutes, _, seconds = container.inputs["healthcheck"]["startPeriod"].rpartition("m")
+            start_period = 60 * int(minutes or 0) + float(seconds.removesuffix("s"))
             assert container.inputs["waitTimeout"] > start_period
 
 
@@ -228,9 +233,19 @@ def test_ports_are_published_where_another_machine_has_a_reason_to_connect(lab: 
     for placement in lab.provisioned:
         shape, inputs = placement.kind.container, lab.containers[placement.reference].inputs
         published = [] if shape and shape.host_network else placement.published_ports
-        assert [port["external"] for port in inputs.get("ports", [])] == [
+        everywhere = [port for port in inputs.get("ports", []) if port["ip"] == "0.0.0.0"]  # noqa: S104
+        assert [port["external"] for port in everywhere] == [
             placement.ports[port] for port in published
         ]
+
+
+def test_a_port_for_a_tunnel_is_reached_from_its_own_machine_alone(lab: Lab) -> None:
+    for placement in lab.provisioned:
+        shape, inputs = placement.kind.container, lab.containers[placement.reference].inputs
+        beyond = [port for port in inputs.get("ports", []) if port["ip"] != "0.0.0.0"]  # noqa: S104
+        assert {port["ip"] for port in beyond} <= {"127.0.0.1"}
+        tunnel = [placement.ports[placement.first_port]] if shape and shape.tunnel else []
+        assert [port["external"] for port in beyond] == tunnel
 
 
 def test_a_service_on_its_machines_own_network_is_on_no_other(lab: Lab) -> None:
@@ -307,8 +322,8 @@ def test_settings_that_can_be_read_anew_make_no_new_container(lab: Lab) -> None:
 
 
 def test_a_container_waits_for_its_settings(lab: Lab) -> None:
-    for reference, settings in lab.recording.of_type("Files").items():
-        assert settings.urn in lab.containers[reference].depends_on
+    for reference, files in lab.recording.of_type("Files").items():
+        assert files.urn in lab.containers[reference].depends_on
 
 
 def test_the_data_nodes_redis_keeps_everything_and_the_gateways_forgets(homelab: Lab) -> None:
@@ -330,8 +345,9 @@ def test_gpu_memory_on_a_jetson_brings_nvidias_runtime_and_jetpacks_libraries(
     homelab: Lab,
 ) -> None:
     on_gpu = {n for n, c in homelab.containers.items() if c.inputs.get("runtime") == "nvidia"}
-    assert on_gpu == {"agx0.ollama", "orin0.ollama"}
-    for name in on_gpu:
+    assert on_gpu == {p.reference for p in homelab.provisioned if p.gpu_memory_bytes}
+    assert on_gpu >= {"agx0.ollama", "orin0.ollama"}
+    for name in ("agx0.ollama", "orin0.ollama"):
         assert "JETSON_JETPACK=6" in homelab.containers[name].inputs["envs"]
 
 
@@ -348,19 +364,29 @@ def test_a_sandbox_pulls_from_the_labs_own_registry(sandbox: Lab) -> None:
 
 
 @pytest.mark.parametrize(("tier", "asked"), [("gateway", {"data", "ai", "edge"}), ("ai", {"data"})])
-def test_a_tier_waits_for_the_machines_that_it_asks(lab: Lab, tier: str, asked: set[str]) -> None:
+def test_a_tiers_containers_wait_for_those_that_they_ask(
+    lab: Lab, tier: str, asked: set[str]
+) -> None:
     behind = {lab.containers[p.reference].urn for p in lab.provisioned if p.host.tier in asked}
-    for name, machine in lab.recording.of_type("Machine").items():
-        if lab.site.hosts[name].tier == tier:
-            assert behind <= machine.depends_on
+    for placement in lab.provisioned:
+        if placement.host.tier == tier:
+            assert behind <= lab.containers[placement.reference].depends_on
+
+
+def test_images_and_settings_wait_for_no_container(lab: Lab) -> None:
+    containers = {container.urn for container in lab.containers.values()}
+    kinds = [lab.recording.of_type(kind) for kind in ("RemoteImage", "Files")]
+    made = [resource for kind in kinds for resource in kind.values()]
+    assert made
+    assert all(containers.isdisjoint(resource.depends_on) for resource in made)
 
 
 def test_a_service_waits_for_those_beside_it_that_it_uses(lab: Lab) -> None:
     for placement in lab.provisioned:
-        service = lab.recording.at(lab.containers[placement.reference].parent)
+        container = lab.containers[placement.reference]
         for used in placement.uses:
             if used.host_name == placement.host_name and used.provisioned:
-                assert lab.containers[used.reference].urn in service.depends_on
+                assert lab.containers[used.reference].urn in container.depends_on
 
 
 def test_nothing_of_the_gateway_is_made_before_all_behind_it(lab: Lab) -> None:

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from jsonschema import Draft202012Validator
 from components.homelab.routing import haproxy_config, kong_config, nginx_config, served_routes
 from inventory.loading import load
 from inventory.model import Route, Site
+from inventory.services import KINDS
 from tests import generate
 
 KONG_SCHEMA = json.loads((Path(__file__).parent / "kong-3.0.schema.json").read_text())
@@ -234,11 +235,14 @@ def test_the_labs_figures_reach_the_engine(engine: str) -> None:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_a_route_to_a_planned_service_is_left_out(engine: str) -> None:
+def test_a_route_to_a_planned_service_is_left_out(
+    engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(KINDS, "comfyui", replace(KINDS["comfyui"], container=None))
     site = with_engine(load("homelab"), engine)
-    upstream = site.routes["image"].upstreams[0].model_copy(update={"service": "orin0.comfyui"})
+    upstream = site.routes["image"].upstreams[0].model_copy(update={"service": "agx0.sonarqube"})
     route = site.routes["image"].model_copy(update={"upstreams": (upstream,)})
-    assert not site.placement("orin0.comfyui").provisioned
+    assert not site.placement("agx0.sonarqube").provisioned
     planned = site.model_copy(update={"routes": {**site.routes, "image": route}})
     write, read = ENGINES[engine]
     assert planned.routes.keys() - read(write(planned)).keys() == {"image"}
@@ -290,6 +294,16 @@ def test_kong_leaves_no_health_threshold_at_zero_which_is_off(site: Site) -> Non
             ),
         ]
         assert all(figure > 0 for figure in figures)
+
+
+def test_kong_tells_prometheus_what_the_dashboards_show() -> None:
+    (config,) = [
+        plugin["config"]
+        for plugin in yaml.safe_load(kong(load("homelab")))["plugins"]
+        if plugin["name"] == "prometheus"
+    ]
+    shown = ("status_code_metrics", "latency_metrics", "upstream_health_metrics")
+    assert [config[family] for family in shown] == [True] * 3
 
 
 def test_kong_passes_tokens_on_as_they_come() -> None:

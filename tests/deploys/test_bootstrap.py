@@ -205,7 +205,7 @@ def test_what_reads_a_file_runs_with_its_replacement(
 def test_the_greeting_says_what_the_machine_is_and_runs(bare: Run) -> None:
     greeting = bare.files("pi5")["/etc/motd"]
     assert "pi5: Raspberry Pi 5 (8 GB), gateway of boards, 10.20.0.20\n" in greeting
-    assert "runs: nginx :80 :443, engine :8000, redis :6379\n" in greeting
+    assert "runs: nginx :80 :443 :3000, engine :8000 :8405, redis :6379\n" in greeting
     assert "runs: nothing yet\n" in bare.files("pi3")["/etc/motd"]
 
 

@@ -25,6 +25,11 @@ def told(visitor: Visitor, board: str, host: str, subject: str, **options: Any) 
     ]
 
 
+def services(**placed: dict[str, Any]) -> dict[str, Any]:
+    """A change of a host in its site: these services, and no others."""
+    return {"services": placed}
+
+
 def changed(visitor: Visitor, fact: str, text: str, board: str = "pi5-memory-on") -> list[str]:
     """Levels and subjects that a changed answer of a board that is well leads to."""
     found = visitor(board, changes={fact: text})["findings"]
@@ -53,8 +58,9 @@ def test_what_the_bootstrap_mends_is_a_note_that_says_so(visitor: Visitor, board
 
 
 def test_the_worst_comes_first(visitor: Visitor) -> None:
-    levels = [found["level"] for found in visitor("orin-nano-r36", "orin0")["findings"]]
-    assert levels == ["error", "error", "note"]
+    place = services(ollama={"port": 11435, "clients": ["pi51"]})
+    found = visitor("orin-nano-r36", "orin0", place=place)["findings"]
+    assert [finding["level"] for finding in found] == ["error", "error", "note"]
 
 
 @pytest.mark.parametrize(
@@ -192,7 +198,8 @@ def test_what_firmware_keeps_for_itself_is_no_finding(
 
 
 def test_services_that_may_take_more_than_a_jetson_leaves_are_a_warning(visitor: Visitor) -> None:
-    (line,) = told(visitor, "orin-nano-r35", "orin0", "memory")
+    place = services(ollama={"memory": "2GiB", "gpu_memory": "4864MiB"})
+    (line,) = told(visitor, "orin-nano-r35", "orin0", "memory", place=place)
     assert line.startswith("warning: services may take 6.8 GiB, the machine has 6.3 GiB | lower")
     assert told(visitor, "orin-nano-r36", "orin0", "memory") == []
 
@@ -219,7 +226,7 @@ def space(left: int, data: str = "/dev/mmcblk0p2    30371904 29633096    700000 
 
 
 def test_a_full_disk_has_no_room_for_packages(visitor: Visitor) -> None:
-    lines = told(visitor, "pi3", "pi31", "disk", changes=space(600_000))
+    lines = told(visitor, "pi3", "pi31", "disk", changes=space(600_000), place=services())
     assert lines == [
         "error: 585.9 MiB free at /, packages need 1 GiB | "
         "make room: `sudo apt-get clean`, `sudo journalctl --vacuum-size=50M`"
@@ -237,8 +244,10 @@ def test_images_and_models_have_to_fit(visitor: Visitor) -> None:
 
 
 def test_images_and_models_may_be_there_where_docker_runs(visitor: Visitor) -> None:
-    line, _ = told(visitor, "agx-r35", "agx0", "disk")
-    assert line.startswith("warning: 37.3 GiB free at /, images and models take about 53.4 GiB | ")
+    models = ["codellama:34b", "gpt-oss", "mistral-small"]
+    place = services(ollama={"gpu_memory": "40GiB", "models": models}, **{"node-exporter": {}})
+    line, _ = told(visitor, "agx-r35", "agx0", "disk", place=place)
+    assert line.startswith("warning: 37.3 GiB free at /, images and models take about 48.9 GiB | ")
 
 
 def test_a_large_disk_that_docker_does_not_use_is_a_warning(visitor: Visitor) -> None:
@@ -380,7 +389,9 @@ def test_a_containers_settings_are_another_computers(visitor: Visitor) -> None:
 
 
 def test_a_port_that_another_program_holds_is_an_error(visitor: Visitor) -> None:
-    assert told(visitor, "orin-nano-r36", "orin0", "ports") == [
+    # An Ollama that was there before ours, where other machines are to reach ours.
+    place = services(ollama={"port": 11435, "clients": ["pi51"]})
+    assert told(visitor, "orin-nano-r36", "orin0", "ports", place=place) == [
         "error: port 11435 of ollama is taken by ollama | look there with "
         "`sudo ss -ltnp 'sport = :11435'`; stop it, or give ollama another port in the site"
     ]
@@ -393,6 +404,8 @@ def test_a_port_that_docker_holds_is_our_own(visitor: Visitor, process: str) -> 
 
 
 def test_a_port_that_no_other_machine_uses_may_be_taken(visitor: Visitor) -> None:
+    # The site's own Ollama there is used by the assistant beside it alone.
+    assert told(visitor, "orin-nano-r36", "orin0", "ports") == []
     row = 'LISTEN 0 4096 127.0.0.1:6379 0.0.0.0:* users:(("redis-server",pid=1,fd=3))'
     assert changed(visitor, "ports", row) == []
 

@@ -47,6 +47,7 @@ def test_a_gateway_is_open_to_all_and_its_own_redis_to_nobody(bare: Run) -> None
         SSH,
         'tcp dport 80 ip saddr { 0.0.0.0/0 } accept comment "nginx"',
         'tcp dport 443 ip saddr { 0.0.0.0/0 } accept comment "nginx"',
+        'tcp dport 3000 ip saddr { 0.0.0.0/0 } accept comment "nginx"',
         "drop",
     ]
 
@@ -58,8 +59,8 @@ def test_a_service_is_open_to_its_clients_and_the_gateway_of_its_route(bare: Run
     assert opened(bare, "agx-r36") == [SSH, ollama, "drop"]
 
 
-def test_a_service_that_is_only_planned_opens_nothing(bare: Run) -> None:
-    assert opened(bare, "pi4") == [SSH, "drop"]
+def test_a_service_that_is_only_planned_opens_nothing(runs: dict[str, Run]) -> None:
+    assert opened(runs["sandbox"], "nano-r32") == [SSH, "drop"]
 
 
 def test_the_same_rules_are_told_to_an_older_kernel_in_its_words(bare: Run) -> None:

@@ -5,14 +5,20 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import ssl
 import subprocess
 import sys
+import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from hearth.access import gateway_url
 from inventory.errors import HearthError
 from inventory.loading import load
 from inventory.model import Site
@@ -21,6 +27,8 @@ from inventory.paths import PROJECT
 SITE_FILE = PROJECT / "tests" / "sites" / "valid" / "e2e.yaml"
 HEARTH = str(Path(sys.executable).with_name("hearth"))
 UP_SECONDS = 900
+PAUSE_SECONDS = 0.25
+"""Between chats: the gateway lets five a second through."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +51,10 @@ class Lab:
         """Runs `hearth`."""
         return run([HEARTH, *arguments], timeout=timeout, env=env)
 
-    def ssh(self, host: str, command: str) -> str:
+    def ssh(self, host: str, command: str, timeout: float = 60) -> str:
         """What a command printed on a machine, run as the administrator."""
         config = PROJECT / ".hearth" / self.site.name / "ssh_config"
-        ran = run(["ssh", "-F", str(config), host, command], timeout=60)
+        ran = run(["ssh", "-F", str(config), host, command], timeout=timeout)
         assert ran.code == 0, ran.output
         return ran.output.strip()
 
@@ -60,6 +68,43 @@ class Lab:
             name: {p.name for p in self.site.on_host(name) if p.provisioned}
             for name in self.site.hosts
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the gateway answered.
+
+    Attributes:
+        status: of HTTP.
+        headers: by name in lower case.
+        lines: of the body, each parsed.
+    """
+
+    status: int
+    headers: dict[str, str]
+    lines: list[dict[str, Any]]
+
+
+def chat(it: Lab, text: str, **more: Any) -> Answer:
+    """Asks the lab's model something, through the gateway's forwarded port."""
+    time.sleep(PAUSE_SECONDS)
+    body = {
+        "model": it.site.routes["chat"].model,
+        "messages": [{"role": "user", "content": text}],
+        "options": {"num_predict": 4},
+        **more,
+    }
+    request = urllib.request.Request(  # noqa: S310 - https, to the lab
+        f"{gateway_url(it.site)}/api/v1/chat", json.dumps(body).encode()
+    )
+    trust = ssl.create_default_context(cafile=PROJECT / ".hearth" / it.site.name / "ca.crt")
+    try:
+        with urllib.request.urlopen(request, timeout=60, context=trust) as response:  # noqa: S310
+            read, status = response.read(), response.status
+            headers = {key.lower(): value for key, value in response.headers.items()}
+    except urllib.error.HTTPError as error:
+        return Answer(error.code, {}, [])
+    return Answer(status, headers, [json.loads(line) for line in read.splitlines()])
 
 
 def run(

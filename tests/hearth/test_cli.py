@@ -12,8 +12,10 @@ import typer
 from jsonschema import Draft202012Validator
 
 from hearth.cli import app, main
+from inventory.units import GIB
 
 SITES = Path(__file__).parents[1] / "sites"
+PLANNED = str(SITES / "valid" / "boards-sandbox.yaml")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +72,22 @@ def test_a_sound_site_passes(hearth: Shell, site: str) -> None:
     assert ended.err == ""
 
 
-def test_check_shows_how_each_boards_memory_is_used_and_what_is_planned(hearth: Shell) -> None:
+def test_check_shows_how_each_boards_memory_is_used(hearth: Shell) -> None:
     lines = hearth("check", "homelab").out.splitlines()
     (orin0,) = [line for line in lines if line.startswith("orin0")]
     assert "192.168.1.157" in orin0
-    assert "of 7 GiB" in orin0
-    assert "comfyui, ollama, node-exporter" in orin0
+    assert orin0.partition(" of ")[2].split()[:4] == ["7", "GiB", "4.8", "GiB"]
+    assert "comfyui, ollama, assistant, node-exporter, collector" in orin0
+    (pi51,) = [line for line in lines if line.startswith("pi51")]
+    assert pi51.partition(" of ")[2].split()[:3] == ["7.2", "GiB", "-"]
+
+
+def test_check_names_what_is_only_planned(hearth: Shell) -> None:
+    # Its registry has images for some services only.
+    lines = hearth("check", PLANNED).out.splitlines()
     (planned,) = [line for line in lines if line.startswith("planned, not provisioned yet: ")]
-    assert "orin0.comfyui" in planned
-    assert "ollama" not in planned
+    assert "nano-r32.ollama" in planned
+    assert "redis" not in planned
 
 
 def test_check_tells_scripts_the_same_in_json(hearth: Shell) -> None:
@@ -86,7 +95,15 @@ def test_check_tells_scripts_the_same_in_json(hearth: Shell) -> None:
     assert told["site"] == "homelab"
     assert [host["host"] for host in told["hosts"]][:2] == ["pi51", "agx0"]
     assert all(0 < host["memory_bytes"] <= host["budget_bytes"] for host in told["hosts"])
-    assert "orin0.comfyui" in told["planned"]
+    assert "nano-r32.ollama" in json.loads(hearth("check", PLANNED, "--json").out)["planned"]
+
+
+def test_check_tells_what_of_a_boards_memory_is_its_gpus(hearth: Shell) -> None:
+    told = json.loads(hearth("check", "homelab", "--json").out)["hosts"]
+    gpus = {host["host"]: (host["gpu_memory_bytes"], host["gpu_budget_bytes"]) for host in told}
+    assert gpus["pi51"] == (0, None)
+    promised, budget = gpus["agx0"]
+    assert (promised, budget) == (40 * GIB, 61 * GIB)
 
 
 def test_a_defect_is_one_line_with_its_place_and_what_to_do(hearth: Shell) -> None:

@@ -40,10 +40,10 @@ def grown(copies: int) -> Site:
         "address": "192.168.1.99",
         "services": services,
     }
-    weights = [{"service": f"orin0-{copy}.ollama", "weight": 1} for copy in range(copies)]
+    weights = [{"service": f"orin0-{copy}.assistant", "weight": 1} for copy in range(copies)]
     data["routes"]["chat"]["upstreams"] = [
-        {"service": "agx0.ollama", "weight": 80},
-        {"service": "nano.ollama", "weight": 20 - copies},
+        {"service": "agx0.assistant", "weight": 80},
+        {"service": "nano-0.assistant", "weight": 20 - copies},
         *weights,
     ]
     return Site.model_validate(data | {"name": "grown"})
@@ -54,7 +54,7 @@ def lone_machine() -> Site:
     data = homelab()
     gateway = data["hosts"]["pi51"]
     gateway["services"]["ollama"] = {"models": ["llama3.2"], "memory": "3GiB"}
-    chat = data["routes"]["chat"] | {"upstreams": [{"service": "pi51.ollama"}]}
+    chat = data["routes"]["chat"] | {"upstreams": [{"service": "pi51.ollama"}], "fallback": None}
     changes = {"name": "lone", "hosts": {"pi51": gateway}, "routes": {"chat": chat}}
     return Site.model_validate(data | changes)
 
@@ -64,7 +64,16 @@ def without_routes() -> Site:
     return Site.model_validate(data | {"name": "silent", "routes": {}})
 
 
-SITES = [load("homelab"), load("sandbox"), grown(3), grown(5), lone_machine(), without_routes()]
+def serving(*kinds: str) -> Site:
+    """The homelab with a registry that has images for these kinds: all others are planned."""
+    registry = {"address": "192.168.1.251", "images": {kind: f"{kind}:1" for kind in kinds}}
+    return Site.model_validate(homelab() | {"name": "serving", "registry": registry})
+
+
+SITES = [
+    *(load("homelab"), load("sandbox"), grown(3), grown(5), lone_machine(), without_routes()),
+    serving("nginx", "assistant"),
+]
 every_site = pytest.mark.parametrize(
     "site", SITES, ids=lambda site: f"{site.name}-{len(site.hosts)}"
 )
@@ -180,34 +189,101 @@ def test_no_service_lies_outside_its_card(site: Site) -> None:
 
 
 @every_site
+def test_no_label_lies_on_a_card_or_on_another(site: Site) -> None:
+    root = picture(site)
+    styles = ("label answers-edge", "label card-edge")
+    labels = [rect for rect in root if rect.attrib.get("class") in styles]
+    assert len(labels) == sum(bool(card.lines) for card in layout(site).cards.values())
+    found = [boxes(label)[0] for label in labels]
+    for index, one in enumerate(found):
+        others = found[index + 1 :] + [boxes(card_of(root, name))[0] for name in site.hosts]
+        for other in others:
+            apart_across = one[2] < other[0] or other[2] < one[0]
+            apart_down = one[3] < other[1] or other[3] < one[1]
+            assert apart_across or apart_down
+
+
+@every_site
 def test_it_is_the_same_every_time(site: Site) -> None:
     assert svg(site) == svg(site.model_copy(deep=True))
 
 
-def label(host_name: str) -> list[tuple[str, str]]:
-    return [(line.text, line.style) for line in layout(load("homelab")).cards[host_name].lines]
+def label(host_name: str, site: Site | None = None) -> list[tuple[str, str]]:
+    cards = layout(site or load("homelab")).cards
+    return [(line.text, line.style) for line in cards[host_name].lines]
 
 
 def test_an_arrow_says_which_requests_go_where() -> None:
     assert label("agx0") == [
-        ("chat 80 % → ollama", "route-label"),
-        ("code 100 % → ollama", "route-label"),
+        ("chat 80 % → assistant", "route-label"),
+        ("code 100 % → assistant", "route-label"),
     ]
+
+
+def test_an_arrow_to_a_fallback_says_so() -> None:
+    assert label("nano") == [("chat fallback → assistant", "route-label")]
+    assert "nano" in layout(load("homelab")).upstream_hosts
 
 
 def test_a_route_to_a_planned_service_is_dim() -> None:
-    assert ("image 100 % → comfyui", "route-dim") in label("orin0")
+    planned = serving("nginx", "kong")
+    assert ("image 100 % → assistant", "route-dim") in label("orin0", planned)
+
+
+def test_a_line_to_a_planned_service_is_dim() -> None:
+    planned = serving("nginx", "assistant", "redis", "minio")
+    assert label("pi52", planned) == [
+        ("agx0, orin0, nano → postgres", "flow-dim"),
+        ("agx0, orin0, nano → redis, minio", "flow-label"),
+    ]
+    assert label("pi41", planned) == [("pi51 → grafana", "flow-dim")]
+
+
+def test_a_planned_service_draws_no_line_to_what_it_will_use() -> None:
+    assert label("pi52", serving("nginx", "postgres", "redis", "minio")) == []
 
 
 def test_services_with_the_same_clients_share_a_line() -> None:
-    assert label("pi52") == [
-        ("pi51, agx0, orin0 → postgres, redis", "flow-label"),
-        ("orin0 → minio", "flow-dim"),
-    ]
+    assert label("pi52") == [("agx0, orin0, nano → postgres, redis, minio", "flow-label")]
+
+
+def test_lines_are_drawn_for_what_is_used_and_for_stated_clients() -> None:
+    data = homelab()
+    data["hosts"]["pi52"]["services"]["redis"] |= {"clients": ["pi31", "pi52"]}
+    site = Site.model_validate(data)
+    assert layout(site).clients["pi52.redis"] == ["agx0", "orin0", "nano", "pi31"]
+    assert ("pi31", "pi52") in layout(site).client_pairs
+
+
+def test_collecting_logs_and_metrics_draws_no_lines() -> None:
+    site = load("homelab")
+    assert {"pi51", "pi31"} < set(site.placement("pi41.loki").clients_of("http"))
+    found = layout(site)
+    assert "pi31" not in {client for client, _ in found.client_pairs}
+    assert found.clients["pi41.alertmanager"] == []
+    assert site.placement("pi41.grafana").uses[0].reference == "pi51.prometheus"
+    assert found.clients["pi51.prometheus"] == []
+    assert all(names == [] for to, names in found.clients.items() if to.endswith("-exporter"))
+
+
+def test_the_legend_says_which_lines_are_left_out() -> None:
+    assert "other clients, without logs and metrics" in map(words, texts(picture(load("homelab"))))
+
+
+def test_a_service_shows_the_ports_that_others_reach_and_no_others() -> None:
+    cards = layout(load("homelab")).cards
+    shown = {c.placement.reference: c.ports for name in ("pi51", "pi52") for c in cards[name].chips}
+    assert shown["pi52.minio"] == " :9000"
+    assert shown["pi51.redis"] == ""
+
+
+def test_the_words_for_those_who_do_not_see_it_name_the_fallback() -> None:
+    described = picture(load("homelab"))[1].text or ""
+    assert "20 % to orin0.assistant; nano.assistant while none of them answers." in described
 
 
 def test_the_gateway_shows_its_open_ports() -> None:
-    assert label("pi51") == [("80, 443 from anywhere", "route-label")]
+    assert label("pi51") == [("80, 443, 3000 from anywhere", "route-label")]
 
 
 def test_clients_too_many_to_name_are_counted() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from hearth.engine import Changes, Stack, _counts, _show
@@ -137,3 +139,24 @@ def test_a_failure_without_a_word_of_error_shows_the_end_of_the_output(stack: St
 def test_a_failure_of_many_machines_is_cut_short(stack: Stack) -> None:
     output = "".join(f"error: machine {number}\n" for number in range(100))
     assert len(stack._explain("up", output).splitlines()) == 14
+
+
+def test_a_container_that_fails_says_its_last_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ssh").write_text(
+        "#!/bin/sh\ncase \"$*\" in *' agx0 docker logs --tail 20 assistant')"
+        " for n in 1 2 3; do echo 'no such setting'; echo 'stopped'; done ;; esac\n"
+    )
+    (tmp_path / "ssh").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    output = (
+        " +  docker:index:Container agx0.assistant creating (180s) error: not healthy\n"
+        " +  docker:index:Container agx0.assistant **creating failed** error: not healthy\n"
+    )
+    said = Stack("sandbox", load("sandbox"))._explain("up", output)
+    assert said.splitlines()[-4:-1] == [
+        "    agx0.assistant said last:",
+        "        no such setting",
+        "        stopped",
+    ]

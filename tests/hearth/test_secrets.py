@@ -13,7 +13,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hearth import secrets
 from hearth.secrets import AUTHORITY, CERTIFICATE, PRIVATE_KEY, missing_settings
 from inventory.loading import load
-from inventory.model import Site
 
 SITE = load("homelab")
 GATEWAY = IPv4Address("192.168.1.147")

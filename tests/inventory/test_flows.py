@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
-from inventory.flows import flows_into
+from pathlib import Path
+
+from inventory.flows import CONTAINERS, flows_into
 from inventory.loading import load
+from inventory.model import Site
+from tests import generate
+from tests.generate import Machine
+
+VALID = Path(__file__).parents[1] / "sites" / "valid"
+MANAGEMENT = {22: ["192.168.1.0/24"]}
+GATEWAY = "192.168.1.147/32"
+ASSISTANTS = ["192.168.1.154/32", "192.168.1.157/32", "192.168.1.159/32"]
+MONITORED = {9100: [GATEWAY], 8889: [GATEWAY]}
+"""Prometheus, on the gateway, asks every machine's node exporter and collector."""
 
 
-def opened(host: str) -> dict[int, list[str]]:
-    return {f.port: [str(s) for s in f.sources] for f in flows_into(load("homelab"), host)}
+def opened(host: str, site: Site | None = None) -> dict[int, list[str]]:
+    return {
+        flow.port: [str(source) for source in flow.sources]
+        for flow in flows_into(site or load("homelab"), host)
+    }
 
 
 def test_only_the_gateway_is_open_to_all() -> None:
@@ -18,20 +33,54 @@ def test_only_the_gateway_is_open_to_all() -> None:
         for flow in flows_into(site, host)
         if flow.open_to_all
     }
-    assert everybody == {("pi51", 80), ("pi51", 443)}
+    # Grafana's pages are people's, and nginx hands them on.
+    assert everybody == {("pi51", 80), ("pi51", 443), ("pi51", 3000)}
 
 
-def test_a_database_admits_its_declared_clients() -> None:
-    assert opened("pi52") == {
-        22: ["192.168.1.0/24"],
-        5432: ["192.168.1.147/32", "192.168.1.154/32", "192.168.1.157/32"],
-        6379: ["192.168.1.147/32", "192.168.1.154/32", "192.168.1.157/32"],
+def test_a_database_admits_the_machines_whose_services_use_it() -> None:
+    assert opened("pi52") == MANAGEMENT | MONITORED | {
+        5432: ASSISTANTS,
+        6379: ASSISTANTS,
+        9000: sorted([GATEWAY, *ASSISTANTS]),
+        9121: [GATEWAY],
+        9187: [GATEWAY],
     }
 
 
-def test_an_upstream_admits_the_gateway_on_the_port_that_the_site_gives_it() -> None:
-    assert opened("orin0") == {22: ["192.168.1.0/24"], 11435: ["192.168.1.147/32"]}
+def test_a_port_of_the_sites_own_choice_is_the_one_that_is_opened() -> None:
+    document = generate.site([Machine("ai", {"ollama": {"port": 11435, "models": ["llama3.2"]}})])
+    assert opened("ai1", Site.model_validate(document)) == {
+        22: ["10.0.0.0/16"],
+        11435: ["10.0.1.0/32"],
+    }
+
+
+def test_an_upstream_admits_the_gateway_and_what_it_uses_beside_it_nobody() -> None:
+    assert opened("agx0") == MANAGEMENT | MONITORED | {8200: [GATEWAY]}
+
+
+def test_a_fallback_admits_the_gateway_too() -> None:
+    assert opened("nano") == MANAGEMENT | MONITORED | {8200: [GATEWAY]}
+
+
+def test_what_listens_on_the_machine_itself_admits_the_containers_beside_it() -> None:
+    assert opened("pi51")[9100] == [str(CONTAINERS)]
+
+
+def test_logs_may_be_sent_from_every_other_machine_that_collects_them() -> None:
+    site = load("homelab")
+    others = sorted(h.address for name, h in site.hosts.items() if name != "pi41")
+    assert opened("pi41")[3100] == [f"{address}/32" for address in others]
+
+
+def test_a_planned_service_opens_nothing() -> None:
+    site = load(str(VALID / "boards-sandbox.yaml"))
+    ollama = site.placement("nano-r32.ollama")
+    assert not ollama.provisioned
+    assert ollama.published
+    assert opened("nano-r32", site).keys() == {22}
 
 
 def test_a_service_that_nobody_needs_opens_nothing() -> None:
-    assert opened("pi41") == {22: ["192.168.1.0/24"]}
+    alone = generate.site([Machine("data", {"postgres": {}, "redis": {}, "loki": {}})])
+    assert opened("data1", Site.model_validate(alone | {"routes": {}})).keys() == {22}

@@ -57,7 +57,7 @@ def test_all_errors_of_a_file_are_told_at_once(tmp_path: Path) -> None:
         "extends: homelab\nname: broken\nhosts:\n"
         "  pi41:\n    address: 192.168.1.147\n"
         "  pi52:\n    services:\n      redis: {memory: 12GiB}\n"
-        "routes:\n  chat:\n    upstreams: [{service: agx0.ollama, weight: 70}]\n"
+        "routes:\n  chat:\n    upstreams: [{service: agx0.assistant, weight: 70}]\n"
     )
     with pytest.raises(SiteErrors) as caught:
         load(str(broken))
@@ -110,7 +110,8 @@ def test_the_homelab_is_as_it_was_drawn() -> None:
     assert levels == {"chat": (30, 50), "code": (15, 20), "image": (2, 4)}
     assert (site.sessions.low, site.sessions.high) == (10, 15)
     split = [(u.service, u.weight) for u in site.routes["chat"].upstreams]
-    assert split == [("agx0.ollama", 80), ("orin0.ollama", 20)]
+    assert split == [("agx0.assistant", 80), ("orin0.assistant", 20)]
+    assert site.routes["chat"].fallback == "nano.assistant"
 
 
 def test_the_sandbox_is_the_homelab_with_an_overlay() -> None:

@@ -265,7 +265,7 @@ def test_what_python_left_beside_a_service_does_not_count(tmp_path: Path) -> Non
     (folder / "assistant/__pycache__/y.pyc").write_text("compiled")
 
     assert python.assistant(folder).key == before
-    assert [path for path, _, _ in python.programs(folder)] == [
+    assert [path for path, _, _ in python.programs(folder, "assistant")] == [
         "app/services/assistant/__main__.py"
     ]
 
@@ -289,7 +289,7 @@ def test_changed_requirements_are_another_layer(tmp_path: Path) -> None:
     ("path", "packages"),
     [
         (
-            PROJECT / "requirements/services.txt",
+            PROJECT / "services/requirements.txt",
             {"fastapi", "uvicorn", "httptools", "uvloop", "asyncpg", "redis", "aiohttp"},
         ),
         (web.lock_file("pgadmin"), {"pgadmin4", "gunicorn"}),

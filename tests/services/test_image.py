@@ -36,7 +36,7 @@ def test_an_image_is_drawn_kept_written_down_and_shown(
             reply = await node.post("/api/v1/image", {**wish, "steps": 4, "seed": 42})
             told = reply.json
             assert reply.status == 200
-            assert told["url"] == f"/api/v1/images/{told['id']}"
+            assert told["url"] == f"/api/v1/image/{told['id']}"
             assert (told["width"], told["height"], told["seed"]) == (256, 128, 42)
             assert 0 < told["seconds"] < 10
             assert bucket.objects == {f"/pictures/images/{told['id']}.png": PNG}
@@ -170,8 +170,8 @@ def test_where_nothing_draws_the_answer_says_so(lab: Lab) -> None:
 def test_an_image_that_is_not_there_is_404_and_a_wrong_id_400(lab: Lab) -> None:
     async def check() -> None:
         async with _studio(lab, FakeComfyUI(), FakeBucket()) as node:
-            absent = await node.get("/api/v1/images/00000000-0000-4000-8000-000000000000")
+            absent = await node.get("/api/v1/image/00000000-0000-4000-8000-000000000000")
             assert absent.status == 404
-            assert (await node.get("/api/v1/images/x")).status == 400
+            assert (await node.get("/api/v1/image/x")).status == 400
 
     asyncio.run(check())

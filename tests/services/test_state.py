@@ -269,7 +269,7 @@ def test_the_description_of_the_api_names_every_route(lab: Lab) -> None:
             assert isinstance(node.session, aiohttp.ClientSession)
             paths = (await node.get("/openapi.json")).json["paths"]
             assert set(paths) == {
-                *("/api/v1/chat", "/api/v1/code", "/api/v1/image", "/api/v1/images/{image_id}"),
+                *("/api/v1/chat", "/api/v1/code", "/api/v1/image", "/api/v1/image/{image_id}"),
                 *("/api/v1/usage", "/api/version", "/api/tags", "/health", "/ready", "/metrics"),
             }
 

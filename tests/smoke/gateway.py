@@ -46,7 +46,7 @@ class Behaviour:
     tokens: int = 16
     truncate_every: int = 0
     hold_back: bool = False
-    served_by: tuple[str, ...] = (*("agx0.ollama",) * 4, "orin0.ollama")
+    served_by: tuple[str, ...] = (*("agx0.assistant",) * 4, "orin0.assistant")
     limit: int | None = None
     window_s: float = WINDOW_S
     retry_after: bool = True

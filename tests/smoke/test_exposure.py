@@ -60,7 +60,7 @@ def inside(site: Site, seen_by: Mapping[str, Sight], port: int, host: str = "pi5
 
 def test_what_is_declared_and_no_more_passes(site: Site) -> None:
     checks = outside(site, as_declared(site, OPERATOR))
-    assert checks["pi51"].figure == "22, 80, 443"
+    assert checks["pi51"].figure == "22, 80, 443, 3000"
     assert {check.verdict for check in checks.values()} == {"pass"}
     assert overall(exposure.judge_inside(site, as_declared_inside(site))) == "pass"
 
@@ -92,9 +92,9 @@ def test_ssh_is_not_judged_from_an_unknown_address(site: Site, source: IPv4Addre
 
 def test_a_host_that_is_no_client_and_gets_in_fails(site: Site) -> None:
     seen = as_declared_inside(site)
-    seen["nano"] = Sight(seen["nano"].opened | {(DATA, 5432)})
+    seen["pi31"] = Sight(seen["pi31"].opened | {(DATA, 5432)})
     check = inside(site, seen, 5432)
-    assert (check.verdict, check.detail) == ("fail", "not a client, yet let in: nano")
+    assert (check.verdict, check.detail) == ("fail", "not a client, yet let in: pi31")
 
 
 def test_a_client_that_is_shut_out_fails(site: Site) -> None:
@@ -105,11 +105,20 @@ def test_a_client_that_is_shut_out_fails(site: Site) -> None:
     assert inside(site, seen, 5432).verdict == "pass"
 
 
-def test_the_models_answer_the_gateway_only(site: Site) -> None:
+def test_the_labs_api_answers_the_gateway_only(site: Site) -> None:
     seen = as_declared_inside(site)
-    assert inside(site, seen, 11434, "agx0").target == "pi51"
-    seen["pi31"] = Sight(frozenset({(AGX, 11434)}))
-    assert inside(site, seen, 11434, "agx0").verdict == "fail"
+    assert inside(site, seen, 8200, "agx0").target == "pi51"
+    seen["pi31"] = Sight(frozenset({(AGX, 8200)}))
+    assert inside(site, seen, 8200, "agx0").verdict == "fail"
+
+
+def test_the_models_answer_no_other_machine(site: Site) -> None:
+    assert (AGX, 11434) not in as_declared(site, GATEWAY)
+    checks = exposure.judge_outside(site, GATEWAY, Sight(as_declared(site, GATEWAY)))
+    assert {check.verdict for check in checks} == {"pass"}
+    opened = as_declared(site, GATEWAY) | {(AGX, 11434)}
+    failed = [c for c in exposure.judge_outside(site, GATEWAY, Sight(opened)) if c.detail]
+    assert "open but not declared: 11434" in [check.detail for check in failed]
 
 
 def test_a_host_that_cannot_be_asked_is_inconclusive(site: Site) -> None:

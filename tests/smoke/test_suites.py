@@ -57,8 +57,8 @@ def test_a_lab_that_keeps_its_promises_passes(judge: Judge, site: Site) -> None:
         "chat: tokens a second, median": "unjudged"
     }
     assert report.exit_code == 0
-    assert found(report, "chat: share of agx0.ollama").samples == 50
-    assert "agx0.ollama 3 ms" in found(report, "chat: answers before the load").detail
+    assert found(report, "chat: share of agx0.assistant").samples == 50
+    assert "agx0.assistant 3 ms" in found(report, "chat: answers before the load").detail
 
 
 def test_split_reuses_the_load_of_chat(judge: Judge) -> None:
@@ -161,10 +161,10 @@ def _slow_body(_model: str, tokens: int) -> dict[str, object]:
 @pytest.mark.parametrize(
     ("served_by", "verdict"),
     [
-        ((*("agx0.ollama",) * 4, "orin0.ollama"), "pass"),
-        ((*("192.168.1.154:11434",) * 4, "192.168.1.154:11434, 192.168.1.157:11435"), "pass"),
-        (("agx0.ollama", "orin0.ollama"), "fail"),
-        ((*("agx0.ollama",) * 4, "10.0.0.9:11434"), "fail"),
+        ((*("agx0.assistant",) * 4, "orin0.assistant"), "pass"),
+        ((*("192.168.1.154:8200",) * 4, "192.168.1.154:8200, 192.168.1.157:8200"), "pass"),
+        (("agx0.assistant", "orin0.assistant"), "fail"),
+        ((*("agx0.assistant",) * 4, "10.0.0.9:11434"), "fail"),
         (("",), "fail"),
     ],
     ids=["declared", "by-address", "even", "stranger", "unnamed"],

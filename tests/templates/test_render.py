@@ -18,6 +18,7 @@ NGINX = {
     "engine_port": 8000,
     "response_timeout_seconds": 300,
     "fallbacks": [],
+    "grafana": None,
 }
 RULE = re.compile(r'tcp dport (\d+) ip saddr \{ (.+) \} accept comment "(.+)"')
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from components.homelab.monitoring.alerting import alertmanager_config
+from components.homelab.monitoring.dashboards import dashboard_provider, dashboards, datasources
 from components.homelab.monitoring.logs import collector_config, loki_config
 from components.homelab.monitoring.rules import rule_config
 from components.homelab.monitoring.scrape import RULES_FILE, prometheus_config
 from components.homelab.service import Extras, Service, ServiceArgs
+from inventory.model import Site
+from inventory.services import KINDS, SETTINGS
 
 
 class Prometheus(Service):
@@ -28,6 +31,28 @@ class Alertmanager(Service):
     def extras(self, args: ServiceArgs) -> Extras:
         """Who has to know what."""
         return Extras(files={"alertmanager.yml": alertmanager_config(args.site)})
+
+
+class Grafana(Service):
+    """Shows what Prometheus and Loki know, to who has its account."""
+
+    def extras(self, args: ServiceArgs) -> Extras:
+        """Where it asks, what it shows, and its account's password."""
+        shown = {f"dashboards/{name}": text for name, text in dashboards(args.site).items()}
+        return Extras(
+            files={
+                "admin": args.secrets.password(args.placement, "admin"),
+                "provisioning/datasources/hearth.yaml": datasources(args.site),
+                "provisioning/dashboards/hearth.yaml": dashboard_provider(f"{SETTINGS}/dashboards"),
+                **shown,
+            },
+            environment={"GF_SERVER_ROOT_URL": f"{_shown_at(args.site)}/"},
+        )
+
+
+def _shown_at(site: Site) -> str:
+    """Where a browser finds it: at the gateway, which its live connections have to name."""
+    return f"https://{site.hosts[site.gateway].address}:{KINDS['nginx'].ports['grafana']}"
 
 
 class Loki(Service):

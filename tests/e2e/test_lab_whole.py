@@ -9,7 +9,10 @@ import shlex
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
@@ -23,7 +26,7 @@ from inventory.paths import PROJECT
 from inventory.ssh import lab_namespace
 from inventory.units import MIB
 from tests.e2e import scan
-from tests.e2e.conftest import HEARTH, SITE_FILE, Lab, Ran, run
+from tests.e2e.conftest import HEARTH, SITE_FILE, Lab, Ran, chat, run
 
 pytestmark = pytest.mark.e2e
 
@@ -66,10 +69,28 @@ def test_containers_have_the_limits_of_the_site(lab: Up) -> None:
     for placement in it.site.placements():
         if not placement.provisioned:
             continue
-        query = "{{.HostConfig.Memory}} {{.HostConfig.RestartPolicy.Name}} {{.State.Health.Status}}"
-        found = it.ssh(placement.host_name, f"docker inspect -f '{query}' {placement.name}")
-        memory = placement.memory_bytes // MIB * MIB
-        assert found == f"{memory} unless-stopped healthy", placement.reference
+        limits = (
+            "{{.HostConfig.Memory}} {{.HostConfig.PidsLimit}} {{.HostConfig.RestartPolicy.Name}}"
+        )
+        confined = "{{.HostConfig.ReadonlyRootfs}} {{.HostConfig.CapDrop}}"
+        query = f"docker inspect -f '{limits} {confined}' {placement.name}"
+        memory, shape = placement.memory_bytes // MIB * MIB, placement.kind.container
+        assert shape is not None
+        assert it.ssh(placement.host_name, query) == (
+            f"{memory} {shape.processes} unless-stopped true [ALL]"
+        ), placement.reference
+
+
+def test_every_service_is_well_and_none_is_a_stand_in_unsaid(lab: Up) -> None:
+    ran = lab[0].hearth("status", str(SITE_FILE), "--json")
+    assert ran.code == 0, ran.output
+    services = {s["service"]: s for s in json.loads(ran.output)["services"]}
+    provisioned = {p.reference for p in lab[0].site.placements() if p.provisioned}
+    assert {name for name, s in services.items() if s["state"] == "healthy"} | {
+        name for name, s in services.items() if s["state"] == "running"
+    } == provisioned
+    simulated = {name for name, s in services.items() if s["reality"] == "simulated"}
+    assert simulated == {p.reference for p in lab[0].site.placements() if p.simulated}
 
 
 def test_machines_have_the_scaled_memory_of_their_boards(lab: Up) -> None:
@@ -89,7 +110,7 @@ def test_machines_have_the_scaled_memory_of_their_boards(lab: Up) -> None:
 
 def test_postgres_and_redis_admit_their_clients_with_the_password_only(lab: Up) -> None:
     it = lab[0]
-    secret = pulumi("config", "get", "postgresPassword").output.strip()
+    secret = pulumi("config", "get", "pi52-postgres-owner").output.strip()
     login = "psql -h postgres -U hearth hearth -Atc 'select 41+1'"
     script = f"read -r PGPASSWORD; export PGPASSWORD; {login}"
     query = f"docker exec -i postgres sh -c {shlex.quote(script)}"
@@ -135,10 +156,9 @@ def declared(site: Site, source: str) -> set[tuple[str, int]]:
 
 
 def test_secrets_are_not_in_the_state_in_plain(lab: Up) -> None:
-    del lab
     state = (PROJECT / ".hearth/pulumi/.pulumi/stacks/hearth/e2e.json").read_text()
-    for key in ("postgresPassword", "redisPassword"):
-        assert pulumi("config", "get", key).output.strip() not in state
+    for account in lab[0].site.accounts():
+        assert pulumi("config", "get", account).output.strip() not in state, account
     assert "PRIVATE KEY" not in state
 
 
@@ -190,10 +210,21 @@ def test_a_container_killed_by_hand_is_noticed_and_restored(lab: Up) -> None:
     it = lab[0]
     it.ssh("pi52", "docker kill redis")
     assert "redis" not in it.containers("pi52")
-    ran = pulumi("up", "--yes", "--skip-preview")
+    ran = it.hearth("provision", str(SITE_FILE))
     assert ran.code == 0, ran.output
     assert "redis" in it.containers("pi52")
-    assert not re.search(r"(nginx|engine|postgres|ollama) (updat|replac|creat|delet)", ran.output)
+    # The container, and the limit of its processes.
+    assert changes(ran.output).startswith("1 updated, 1 replaced"), ran.output
+
+
+def test_settings_changed_by_hand_are_noticed_and_put_back(lab: Up) -> None:
+    it = lab[0]
+    path = "/etc/hearth/services/nginx/nginx.conf"
+    it.ssh("pi51", f"echo '# by hand' | sudo tee -a {path} >/dev/null")
+    ran = it.hearth("provision", str(SITE_FILE))
+    assert ran.code == 0, ran.output
+    assert changes(ran.output).startswith("1 updated"), ran.output
+    assert "by hand" not in it.ssh("pi51", f"sudo cat {path}")
 
 
 @pytest.fixture
@@ -206,16 +237,38 @@ def faster_site(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_changed_limit_changes_the_engine_and_nothing_else(lab: Up, faster_site: Path) -> None:
+def test_a_changed_limit_is_live_without_a_new_container_or_a_lost_request(
+    lab: Up, faster_site: Path
+) -> None:
     it = lab[0]
     before = {h: it.ssh(h, "docker ps -q --no-trunc").split() for h in it.site.hosts}
-    ran = it.hearth("provision", str(faster_site))
+    with asking(it) as statuses:
+        ran = it.hearth("provision", str(faster_site))
     assert ran.code == 0, ran.output
-    assert changes(ran.output).startswith("1 replaced"), ran.output
-    after = {h: it.ssh(h, "docker ps -q --no-trunc").split() for h in it.site.hosts}
-    gone = {(h, c) for h in before for c in before[h] if c not in after[h]}
-    assert [h for h, _ in gone] == ["pi51"]
-    assert "gt 7" in it.ssh("pi51", "docker exec engine cat /etc/haproxy/haproxy.cfg")
+    assert changes(ran.output).startswith("1 updated"), ran.output
+    assert {h: it.ssh(h, "docker ps -q --no-trunc").split() for h in it.site.hosts} == before
+    assert "gt 7" in it.ssh("pi51", "docker exec engine cat /settings/haproxy.cfg")
+    assert len(statuses) > 20
+    assert set(statuses) == {200}
+
+
+@contextmanager
+def asking(it: Lab) -> Iterator[list[int]]:
+    """Asks the gateway four times a second for as long as the block lasts; the statuses."""
+    statuses: list[int] = []
+    over = threading.Event()
+
+    def ask() -> None:
+        while not over.wait(0.25):
+            statuses.append(chat(it, "hello").status)
+
+    asker = threading.Thread(target=ask)
+    asker.start()
+    try:
+        yield statuses
+    finally:
+        over.set()
+        asker.join()
 
 
 def test_destroy_leaves_no_container(lab: Up) -> None:

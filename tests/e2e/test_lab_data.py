@@ -1,0 +1,121 @@
+"""What people say is kept: through the gateway, in the stores, and while a store is away."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from tests.e2e.conftest import Lab, Ran, chat
+
+pytestmark = pytest.mark.e2e
+
+Up = tuple[Lab, Ran, dict[str, Any]]
+SECONDS = 60
+WHO_SEES_WHAT = r"""
+IFS= read -r root </settings/root-password
+export MC_HOST_lab="http://root:$root@127.0.0.1:9000"
+mc ls lab | awk '{print $NF}'
+for user in assistant backup; do
+    mc admin user info lab $user --json | grep -o '"policyName":"[a-z]*"'
+done
+"""
+
+
+@pytest.fixture
+def it(lab: Up) -> Iterator[Lab]:
+    """The lab; whatever a test stopped runs again after it."""
+    here = lab[0]
+    yield here
+    for name in here.site.hosts:
+        here.ssh(name, "docker start $(docker ps -aq) >/dev/null")
+    wait(lambda: chat(here, "hello").headers.get("x-served-by") in UPSTREAMS, "the lab to be well")
+
+
+UPSTREAMS = ("agx0.assistant", "orin0.assistant")
+
+
+def wait(true: Callable[[], bool], what: str) -> None:
+    """Waits until something is so."""
+    deadline = time.monotonic() + SECONDS
+    while not true():
+        assert time.monotonic() < deadline, f"waited {SECONDS} s for {what}"
+        time.sleep(0.5)
+
+
+def messages(it: Lab, conversation: str) -> list[tuple[str, str]]:
+    """Who said what is in a conversation: role and machine, in the order of its messages."""
+    sql = (
+        "SELECT role, served_by FROM messages WHERE conversation_id = :'conversation' "
+        "ORDER BY at, ordinal"
+    )
+    psql = f"psql -U hearth -d hearth -At -v conversation={conversation}"
+    lines = it.ssh("pi52", f'echo "{sql}" | docker exec -i postgres {psql}').splitlines()
+    return [(role, served_by) for role, _, served_by in (line.partition("|") for line in lines)]
+
+
+def roles(it: Lab, conversation: str) -> list[str]:
+    """The same without the machines."""
+    return [role for role, _ in messages(it, conversation)]
+
+
+def test_a_chat_lands_in_postgres_with_who_answered(it: Lab) -> None:
+    answer = chat(it, "hello")
+    assert answer.status == 200
+    assert answer.lines[-1]["done"] is True
+    conversation = answer.headers["x-conversation-id"]
+    wait(lambda: roles(it, conversation) == ["user", "assistant"], "the messages")
+    assert messages(it, conversation)[-1] == ("assistant", answer.headers["x-served-by"])
+
+
+def test_a_conversation_goes_on_wherever_it_is_asked(it: Lab) -> None:
+    conversation = str(uuid4())
+    served = {
+        chat(it, f"part {n}", conversation=conversation).headers["x-served-by"] for n in range(8)
+    }
+    assert served == set(UPSTREAMS)
+    wait(lambda: len(roles(it, conversation)) == 16, "all its messages")
+    assert roles(it, conversation) == ["user", "assistant"] * 8
+
+
+def test_what_is_said_while_the_database_is_away_is_kept_once(it: Lab) -> None:
+    it.ssh("pi52", "docker stop postgres >/dev/null")
+    answers = [chat(it, "hello") for _ in range(4)]
+    assert [answer.status for answer in answers] == [200] * 4
+    it.ssh("pi52", "docker start postgres >/dev/null")
+    conversations = [answer.headers["x-conversation-id"] for answer in answers]
+    wait(lambda: all(len(roles(it, c)) >= 2 for c in conversations), "their messages")
+    assert [roles(it, c) for c in conversations] == [["user", "assistant"]] * 4
+
+
+def test_a_chat_needs_no_redis(it: Lab) -> None:
+    it.ssh("pi52", "docker stop redis >/dev/null")
+    assert [chat(it, "hello").status for _ in range(4)] == [200] * 4
+
+
+def test_the_edge_answers_while_no_ai_node_does_and_no_longer(it: Lab) -> None:
+    for host in ("agx0", "orin0"):
+        it.ssh(host, "docker stop assistant >/dev/null")
+    assert {chat(it, "hello").headers.get("x-served-by") for _ in range(4)} == {"nano.assistant"}
+    for host in ("agx0", "orin0"):
+        it.ssh(host, "docker start assistant >/dev/null")
+    wait(lambda: chat(it, "hello").headers.get("x-served-by") in UPSTREAMS, "an AI node")
+
+
+def test_a_killed_ai_node_is_left_out_and_taken_back(it: Lab) -> None:
+    it.ssh("agx0", "docker stop assistant >/dev/null")
+    time.sleep(5)
+    assert {chat(it, "hello").headers.get("x-served-by") for _ in range(5)} == {"orin0.assistant"}
+    it.ssh("agx0", "docker start assistant >/dev/null")
+    wait(lambda: chat(it, "hello").headers.get("x-served-by") == "agx0.assistant", "its return")
+
+
+def test_each_user_of_the_object_store_sees_its_own_buckets_alone(it: Lab) -> None:
+    found = it.ssh("pi52", f"docker exec -i minio sh -s <<'end'\n{WHO_SEES_WHAT}end")
+    assert found.split() == [
+        *("backups/", "images/", "models/"),
+        *('"policyName":"assistant"', '"policyName":"backup"'),
+    ]
