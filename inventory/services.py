@@ -381,7 +381,7 @@ KINDS: dict[str, ServiceKind] = {
         container=ContainerShape(
             HealthCheck(
                 _asks("http://127.0.0.1:5050/misc/ping"),
-                interval=timedelta(seconds=15),  # a program's start each time
+                interval=timedelta(seconds=20),  # a program's start each time
                 timeout=timedelta(seconds=10),
                 start_period=timedelta(seconds=120),
             ),
@@ -412,7 +412,7 @@ KINDS: dict[str, ServiceKind] = {
         container=ContainerShape(
             HealthCheck(
                 ("node", "/redis-commander/bin/healthcheck.js"),
-                interval=timedelta(seconds=15),  # the same
+                interval=timedelta(seconds=20),  # the same
                 timeout=timedelta(seconds=10),
             ),
             environment={

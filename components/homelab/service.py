@@ -120,7 +120,11 @@ class Service(pulumi.ComponentResource):
             # The tag tells who wrote a line: the files are named by the container's number.
             log_opts={"max-size": "10m", "max-file": "3", "tag": "{{.Name}}"},
             opts=pulumi.ResourceOptions(
-                parent=self, depends_on=[*args.after, *([self.settings] if self.settings else [])]
+                parent=self,
+                depends_on=[*args.after, *([self.settings] if self.settings else [])],
+                # The plugin says that it changes one in place, and leaves the container as it was.
+                replace_on_changes=["healthcheck"],
+                delete_before_replace=True,
             ),
         )
         self.register_outputs({})

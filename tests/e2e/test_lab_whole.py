@@ -248,7 +248,7 @@ def test_a_changed_limit_is_live_without_a_new_container_or_a_lost_request(
     assert changes(ran.output).startswith("1 updated"), ran.output
     assert {h: it.ssh(h, "docker ps -q --no-trunc").split() for h in it.site.hosts} == before
     assert "gt 7" in it.ssh("pi51", "docker exec engine cat /settings/haproxy.cfg")
-    assert len(statuses) > 20
+    assert len(statuses) > 5
     assert set(statuses) == {200}
 
 
