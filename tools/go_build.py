@@ -156,6 +156,8 @@ def _environment(go: Path, *, cgo: bool) -> dict[str, str]:
         "GOTOOLCHAIN": "local",
         "GOWORK": "off",
         "CGO_ENABLED": "1" if cgo else "0",
+        # The compiler collects its garbage less often: a sixth less work (`go build std`).
+        "GOGC": "400",
     }
     inherited = dict(os.environ)
     if str(go) != shutil.which("go"):
