@@ -35,11 +35,14 @@ def declare(site: Site, secrets: Secrets, ssh_config: Path) -> None:
         ssh_config: how ssh reaches the machines by their names.
     """
     hosts = Hosts("hosts", str(ssh_config))
-    containers: dict[str, list[pulumi.Resource]] = {tier: [] for tier in TIERS}
+    containers: dict[str, dict[str, pulumi.Resource]] = {tier: {} for tier in TIERS}
     for tier in TIERS:
-        after = tuple(c for earlier in AFTER.get(tier, ()) for c in containers[earlier])
+        behind = {k: c for earlier in AFTER.get(tier, ()) for k, c in containers[earlier].items()}
         for name, host in site.hosts.items():
             if host.tier == tier and any(p.provisioned for p in site.on_host(name)):
+                used = {u.reference for p in site.on_host(name) for u in p.uses}
+                # The gateway asks them all.
+                after = tuple(c for k, c in behind.items() if tier == "gateway" or k in used)
                 engine = docker.Provider(
                     name, host=f"ssh://{name}", ssh_opts=["-F", str(ssh_config)]
                 )
@@ -48,5 +51,5 @@ def declare(site: Site, secrets: Secrets, ssh_config: Path) -> None:
                     MachineArgs(site, name, secrets, after),
                     pulumi.ResourceOptions(providers=[engine, hosts]),
                 )
-                containers[tier] += machine.containers
+                containers[tier] |= machine.containers
     pulumi.export("gatewayUrl", f"https://{site.hosts[site.gateway].address}")

@@ -68,7 +68,8 @@ class MachineArgs:
 class Machine(pulumi.ComponentResource):
     """A machine's services, those that others beside them use first."""
 
-    containers: list[pulumi.Resource]
+    containers: dict[str, pulumi.Resource]
+    """By `host.service`."""
 
     def __init__(
         self, name: str, args: MachineArgs, opts: pulumi.ResourceOptions | None = None
@@ -85,7 +86,7 @@ class Machine(pulumi.ComponentResource):
                 child,
             )
         _limit_processes(name, services, args.site, child)
-        self.containers = [service.container for service in services.values()]
+        self.containers = {f"{name}.{key}": s.container for key, s in services.items()}
         self.register_outputs({})
 
 
