@@ -24,7 +24,7 @@ from deploys.facts.space import FileSystem, Space
 from deploys.firewall import NFTABLES, backend
 from deploys.kernel import LEFT_ALONE
 from inventory.flows import flows_into
-from inventory.hardware import OS_RELEASES, OsRelease
+from inventory.hardware import OS_RELEASES, SANDBOX_OS, OsRelease
 from inventory.model import Host, Placement, Site
 from inventory.paths import state_dir
 from inventory.units import GIB, MIB, format_size
@@ -33,9 +33,6 @@ Level = Literal["error", "warning", "note"]
 Reason = Literal["refused", "timed out", "no route", "authentication", "host key", "other"]
 
 LEVELS: tuple[Level, ...] = ("error", "warning", "note")
-
-PLAYER_OS = "debian-12"
-"""Every machine of a sandbox is a Debian 12 container on whatever this computer is."""
 
 MEMORY_SHARE = 0.85
 """A board without a GPU shows at least this much of its memory: the firmware takes up to 12 %."""
@@ -130,9 +127,14 @@ class _Visit:
         return self.site.hosts[self.name]
 
     @property
+    def os(self) -> str:
+        """The name of the system that the machine should have."""
+        return SANDBOX_OS if self.site.sandbox else self.host.os
+
+    @property
     def release(self) -> OsRelease:
         """The system that the machine should have."""
-        return OS_RELEASES[PLAYER_OS if self.site.sandbox else self.host.os]
+        return OS_RELEASES[self.os]
 
     @property
     def container(self) -> bool:
@@ -236,12 +238,11 @@ def _system(visit: _Visit) -> Iterator[Finding]:
     machine, host = visit.facts.machine, visit.host
     if machine is None:
         return
-    expected = PLAYER_OS if visit.site.sandbox else host.os
     flash = f"flash it with {visit.release.title}"
-    if machine.os != expected:
+    if machine.os != visit.os:
         supported = machine.os in host.hardware.os_releases
         write = f"write `os: {machine.os}` at hosts.{visit.name}, or {flash}"
-        yield visit.error("os", f"runs {machine.os}, not {expected}", write if supported else flash)
+        yield visit.error("os", f"runs {machine.os}, not {visit.os}", write if supported else flash)
     if visit.site.sandbox is not None:
         return
     if machine.architecture != host.hardware.architecture:

@@ -6,17 +6,15 @@ containers and the digests of its services' settings, and compares them with wha
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from components.homelab.service import SETTINGS_ON_HOST
-from provider.resources import FILES
+from hearth.remote import ask_all
+from inventory.services import SETTINGS_ON_HOST
+from provider.tokens import FILES
 
-SECONDS = 30
 CONTAINER = "docker:index/container:Container"
 _MARK = "--"
 _ASK = (
@@ -57,33 +55,21 @@ def known(resources: Iterable[Mapping[str, Any]]) -> dict[str, Known]:
 def drifted(ssh_config: Path, resources: Iterable[Mapping[str, Any]]) -> list[str]:
     """Everything that is not as the stack left it, by machine; empty where all is."""
     machines = known(resources)
-    with ThreadPoolExecutor(max_workers=max(len(machines), 1)) as threads:
-        answers = threads.map(lambda host: _ask(ssh_config, host), machines)
-        return [
-            f"{host}: {what}"
-            for host, answer in zip(machines, answers, strict=True)
-            for what in differences(machines[host], answer)
-        ]
+    return [
+        f"{host}: {what}"
+        for host, answer in ask_all(ssh_config, machines, _ASK).items()
+        for what in differences(machines[host], answer)
+    ]
 
 
 def differences(machine: Known, answer: str | None) -> list[str]:
     """What a machine's answer says that its stack does not know; None is no answer."""
     if answer is None:
         return ["does not answer"]
-    running, _, sums = answer.partition(f"{_MARK}\n")
+    listed, _, sums = answer.partition(f"{_MARK}\n")
+    running = set(listed.split())
     there = {path: digest for digest, _, path in (s.partition("  ") for s in sums.splitlines())}
-    stopped = [name for id_, name in machine.containers.items() if id_ not in running.split()]
+    stopped = [name for id_, name in machine.containers.items() if id_ not in running]
     files = machine.files.keys() | there.keys()
     changed = sorted(path for path in files if machine.files.get(path) != there.get(path))
     return [f"{name} does not run" for name in stopped] + [f"{path} differs" for path in changed]
-
-
-def _ask(ssh_config: Path, host: str) -> str | None:
-    command = ["ssh", "-F", str(ssh_config), "-o", "BatchMode=yes", host, _ASK]
-    try:
-        asked = subprocess.run(
-            command, capture_output=True, text=True, check=False, timeout=SECONDS
-        )
-    except subprocess.TimeoutExpired:
-        return None
-    return asked.stdout if not asked.returncode else None

@@ -17,6 +17,7 @@ import yaml
 from hearth.drift import drifted
 from hearth.interrupted import clear_dead_locks, leftovers
 from hearth.processes import Finished, stream
+from hearth.remote import ask
 from hearth.secrets import AUTHORITY, Setting, missing_settings
 from inventory.errors import HearthError
 from inventory.model import Site
@@ -190,9 +191,8 @@ class Stack:
     def _last_words(self, reference: str) -> list[str]:
         """The last lines of a service's log."""
         host, _, service = reference.partition(".")
-        command = ["ssh", "-F", str(write_ssh_config(self.site)), "-o", "BatchMode=yes", host]
-        asked = stream([*command, f"docker logs --tail 20 {service}"], {}, lambda _: None)
-        return _last_lines(asked.output, _SHOWN_LINES) or ["nothing"]
+        said = ask(write_ssh_config(self.site), host, f"docker logs --tail 20 {service} 2>&1")
+        return _last_lines(said or "", _SHOWN_LINES) or ["nothing"]
 
     def _explain(self, verb: str, output: str) -> str:
         errors = [

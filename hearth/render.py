@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from components.homelab.monitoring.alerting import alertmanager_config
-from components.homelab.monitoring.dashboards import dashboards
+from components.homelab.monitoring.files import settings_files
 from components.homelab.monitoring.handbook import handbook
-from components.homelab.monitoring.logs import collector_config, loki_config
-from components.homelab.monitoring.rules import rule_config, rule_tests
-from components.homelab.monitoring.scrape import RULES_FILE, prometheus_config
+from components.homelab.monitoring.rules import rule_tests
 from components.homelab.routing import haproxy_config, kong_config, nginx_config
 from inventory.flows import SSH_PORT, flows_into
 from inventory.model import Site
@@ -50,16 +47,8 @@ def _monitoring(site: Site) -> dict[str, str]:
         if not placement.provisioned:
             continue
         folder = f"{placement.host_name}/{placement.name}"
+        files |= {f"{folder}/{name}": text for name, text in settings_files(placement).items()}
         if placement.kind_name == "prometheus":
-            files[f"{folder}/prometheus.yml"] = prometheus_config(site)
-            files[f"{folder}/{RULES_FILE}"] = rule_config(site)
             files[f"{folder}/rules_test.yml"] = rule_tests(site)
             files["alerts.md"] = handbook(site)
-            files |= {f"dashboards/{name}": text for name, text in dashboards(site).items()}
-        elif placement.kind_name == "alertmanager":
-            files[f"{folder}/alertmanager.yml"] = alertmanager_config(site)
-        elif placement.kind_name == "loki":
-            files[f"{folder}/loki.yaml"] = loki_config(site, placement)
-        elif placement.kind_name == "collector":
-            files[f"{folder}/collector.yaml"] = collector_config(site, placement.host_name)
     return files

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-import subprocess
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
+from hearth.remote import ask_all
 from inventory.model import Placement, Site
 from inventory.ssh import write_ssh_config
 
-SECONDS = 30
 _ASK = "docker ps --all --no-trunc --format '{{json .}}'"
 PLANNED, MISSING, UNREACHABLE = "planned", "missing", "machine does not answer"
 _GOOD = {"healthy", "running", PLANNED}
@@ -90,30 +87,14 @@ class SiteStatus:
 
 def look(site: Site) -> SiteStatus:
     """Asks every machine at once."""
-    config = write_ssh_config(site)
-    with ThreadPoolExecutor(max_workers=max(len(site.hosts), 1)) as threads:
-        found = dict(
-            zip(
-                site.hosts,
-                threads.map(lambda host: _containers(config, host), site.hosts),
-                strict=True,
-            )
-        )
+    answers = ask_all(write_ssh_config(site), site.hosts, _ASK)
+    found = {host: None if said is None else _containers(said) for host, said in answers.items()}
     return SiteStatus(site.name, tuple(_status(p, found[p.host_name]) for p in site.placements()))
 
 
-def _containers(config: Path, host: str) -> dict[str, str] | None:
-    """A machine's containers: health, or state where there is none, by name; None without it."""
-    command = ["ssh", "-F", str(config), "-o", "BatchMode=yes", host, _ASK]
-    try:
-        asked = subprocess.run(
-            command, capture_output=True, text=True, check=False, timeout=SECONDS
-        )
-    except subprocess.TimeoutExpired:
-        return None
-    if asked.returncode:
-        return None
-    rows = [json.loads(line) for line in asked.stdout.splitlines()]
+def _containers(said: str) -> dict[str, str]:
+    """A machine's containers: health, or state where there is none, by name."""
+    rows = [json.loads(line) for line in said.splitlines()]
     return {row["Names"]: state_of(row) for row in rows}
 
 

@@ -139,7 +139,7 @@ OS_RELEASES: dict[str, OsRelease] = {
     ),
 }
 
-SANDBOX_OS = OS_RELEASES["debian-12"]
+SANDBOX_OS = "debian-12"
 """What every machine of a sandbox runs, whatever its board would."""
 
 _PI_OS = ("debian-12", "debian-13")

@@ -329,6 +329,15 @@ class Site(Model):
                 found[used.reference, used.first_port].add(placement.host_name)
         return {key: frozenset(hosts) for key, hosts in found.items()}
 
+    @property
+    def served_routes(self) -> dict[str, Route]:
+        """The routes whose upstreams are all provisioned; a planned service answers nothing."""
+        return {
+            name: route
+            for name, route in self.routes.items()
+            if all(self.placement(upstream.service).provisioned for upstream in route.upstreams)
+        }
+
     @cached_property
     def by_kind(self) -> dict[str, list[Placement]]:
         """The services of each kind, in the order of tiers."""
@@ -371,7 +380,7 @@ class Placement:
     @property
     def os_release(self) -> OsRelease:
         """What its machine really runs: a sandboxed one is always the same."""
-        return self.host.os_release if self.site.sandbox is None else SANDBOX_OS
+        return self.host.os_release if self.site.sandbox is None else OS_RELEASES[SANDBOX_OS]
 
     @property
     def memory_bytes(self) -> int:

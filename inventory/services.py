@@ -39,6 +39,9 @@ class HealthCheck:
 SETTINGS = "/settings"
 """The folder in which a container finds the files that Hearth writes for it."""
 
+SETTINGS_ON_HOST = "/etc/hearth/services"
+"""The folder of its machine that holds them, one folder a service."""
+
 
 @dataclass(frozen=True, slots=True)
 class ContainerShape:

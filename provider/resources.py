@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import pulumi
 
-PACKAGE = "hearth"
-FILES, SCRIPT = "hearth:host:Files", "hearth:host:Script"
+from provider.tokens import FILES, PACKAGE, SCRIPT
 
 
 class Hosts(pulumi.ProviderResource):

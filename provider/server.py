@@ -29,7 +29,7 @@ from pulumi.provider.experimental.provider import (
 
 from provider import files
 from provider.machine import Machines
-from provider.resources import FILES, PACKAGE
+from provider.tokens import FILES, PACKAGE
 
 VERSION = "1.0.0"
 DIFFERENT = "(not what was put there)"

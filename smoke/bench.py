@@ -120,20 +120,11 @@ def _timeout_s(route: Route) -> float:
     return min(route.response_timeout.total_seconds(), bound)
 
 
-def served_routes(site: Site) -> dict[str, Route]:
-    """The routes whose upstreams are all provisioned; a planned service answers nothing."""
-    return {
-        name: route
-        for name, route in site.routes.items()
-        if all(site.placement(upstream.service).provisioned for upstream in route.upstreams)
-    }
-
-
 def chat_routes(site: Site) -> dict[str, Route]:
     """The served routes that speak Ollama's chat form."""
     return {
         name: route
-        for name, route in served_routes(site).items()
+        for name, route in site.served_routes.items()
         if route.upstream_path in CHAT_PATHS and route.model is not None
     }
 

@@ -14,7 +14,8 @@ from inventory.services import Tier
 from provider.resources import Hosts
 
 AFTER: dict[Tier, tuple[Tier, ...]] = {"ai": ("data",), "gateway": ("data", "ai", "edge")}
-"""Which tiers a tier waits for: what it asks is there before it. The rest come up side by side."""
+"""Among which tiers a machine may have to wait: for those services that its own use, as they have
+to be there before it. The gateway asks every one. The rest come up side by side."""
 
 
 def secrets_from(config: pulumi.Config, site: Site) -> Secrets:

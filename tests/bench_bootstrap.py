@@ -29,6 +29,7 @@ from inventory.loading import load
 from inventory.model import Site
 from inventory.paths import PROJECT, state_dir
 from tests.figures import Figure, record
+from tests.sandboxed import why_not
 
 SITE_FILE = PROJECT / "tests" / "sites" / "valid" / "bench.yaml"
 PLAYBOOK = PROJECT / "tests" / "ansible" / "bootstrap.yaml"
@@ -289,25 +290,9 @@ def _range(seconds: Sequence[float]) -> str:
     return f"{statistics.median(seconds):.1f} ({min(seconds):.1f} to {max(seconds):.1f})"
 
 
-def why_not() -> str:
-    """Why nothing can be timed here; empty where it can."""
-    if sys.platform != "linux" or os.geteuid() != 0:
-        return "the sandbox needs Linux and root: run `make bench` as root"
-    from hearth.labs import lab_of  # noqa: PLC0415 - Linux only
-    from sandbox import requirements  # noqa: PLC0415
-
-    try:
-        if requirements.missing_packages():
-            requirements.install(print)
-        requirements.require(lab_of(load(str(SITE_FILE))).plan)
-    except HearthError as error:
-        return str(error)
-    return ""
-
-
 def main() -> int:
     """Measures, shows, records; 1 where a goal is missed."""
-    if reason := why_not():
+    if reason := why_not(SITE_FILE, "make bench"):
         out.rule("THE BOOTSTRAP WAS NOT TIMED", characters="!")
         out.print(reason, markup=False)
         return 0

@@ -8,7 +8,6 @@ import shlex
 import pulumi
 
 from components.homelab.service import Extras, Service, ServiceArgs
-from provider.resources import Script
 
 IMAGES, MODELS, BACKUPS = "images", "models", "backups"
 REGION = "us-east-1"
@@ -27,16 +26,7 @@ class Minio(Service):
         self, name: str, args: ServiceArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__(name, args, opts)
-        placement = args.placement
-        passwords = {user: args.secrets.password(placement, user) for user in POLICIES}
-        Script(
-            f"{name}-buckets",
-            host=placement.host_name,
-            script=pulumi.Output.all(**passwords).apply(
-                lambda found: buckets_script(placement.name, found)
-            ),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[self.container]),
-        )
+        self.run_inside("buckets", args, POLICIES, buckets_script)
 
     def extras(self, args: ServiceArgs) -> Extras:
         """The name and the password of the user who may do everything."""

@@ -7,8 +7,8 @@ import json
 import pulumi
 
 from components.homelab.service import Extras, Service, ServiceArgs
+from inventory.services import SETTINGS
 from inventory.units import MIB
-from provider.resources import Script
 from services.assistant.migrate import script as migrations
 from templates import render
 
@@ -24,20 +24,8 @@ class Postgres(Service):
         self, name: str, args: ServiceArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__(name, args, opts)
-        placement = args.placement
-        roles = {
-            role: args.secrets.password(placement, role)
-            for role in placement.kind.accounts
-            if role != "owner"
-        }
-        Script(
-            f"{name}-schema",
-            host=placement.host_name,
-            script=pulumi.Output.all(**roles).apply(
-                lambda passwords: schema_script(placement.name, passwords)
-            ),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[self.container]),
-        )
+        roles = [role for role in args.placement.kind.accounts if role != "owner"]
+        self.run_inside("schema", args, roles, schema_script)
 
     def extras(self, args: ServiceArgs) -> Extras:
         """The owner's password, and a configuration by the memory that it has."""
@@ -63,7 +51,7 @@ class PostgresExporter(Service):
             environment={
                 "DATA_SOURCE_URI": f"{args.endpoint('postgres')}/{DATABASE}?sslmode=disable",
                 "DATA_SOURCE_USER": "monitor",
-                "DATA_SOURCE_PASS_FILE": "/settings/password",
+                "DATA_SOURCE_PASS_FILE": f"{SETTINGS}/password",
             },
         )
 

@@ -7,6 +7,7 @@ import json
 import pulumi
 
 from components.homelab.service import Extras, Service, ServiceArgs
+from inventory.services import SETTINGS
 from templates import render
 
 
@@ -44,7 +45,7 @@ class RedisExporter(Service):
             files={"passwords.json": content},
             environment={
                 "REDIS_ADDR": address,
-                "REDIS_PASSWORD_FILE": "/settings/passwords.json",
+                "REDIS_PASSWORD_FILE": f"{SETTINGS}/passwords.json",
             },
         )
 

@@ -16,15 +16,6 @@ from inventory.services import GATEWAY_ENGINES, KINDS
 from templates import render
 
 
-def served_routes(site: Site) -> dict[str, Route]:
-    """The routes whose upstreams are provisioned; a planned service answers nothing yet."""
-    return {
-        name: route
-        for name, route in site.routes.items()
-        if all(site.placement(upstream.service).provisioned for upstream in route.upstreams)
-    }
-
-
 def _milliseconds(duration: timedelta) -> int:
     return int(duration.total_seconds() * 1000)
 
@@ -43,7 +34,7 @@ def nginx_config(site: Site) -> str:
     engine = gateway_service(site, *GATEWAY_ENGINES)
     nginx = gateway_service(site, "nginx")
     grafana = nginx.used("grafana") if "grafana" in nginx.ports else None
-    routes = served_routes(site)
+    routes = site.served_routes
     silences = [route.response_timeout for route in routes.values()]
     return render(
         "nginx/nginx.conf.j2",
@@ -97,14 +88,14 @@ def haproxy_config(site: Site) -> str:
                     for upstream in route.upstreams
                 ],
             }
-            for name, route in served_routes(site).items()
+            for name, route in site.served_routes.items()
         ],
     )
 
 
 def kong_config(site: Site, redis_password: str) -> str:
     """Kong's declarative configuration; rate limits are counted in the gateway's Redis."""
-    routes = served_routes(site)
+    routes = site.served_routes
     redis = gateway_service(site, "redis")
     document = {
         "_format_version": "3.0",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shlex
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -12,12 +13,13 @@ import pulumi_docker as docker
 from components.homelab import programs
 from components.homelab.secrets import Secrets
 from inventory.model import Placement, Site
-from inventory.services import SETTINGS, ContainerShape, HealthCheck
+from inventory.services import SETTINGS, SETTINGS_ON_HOST, ContainerShape, HealthCheck
 from inventory.units import MIB
-from provider.resources import Files
+from provider.resources import Files, Script
 
 READY_TIMEOUT_SECONDS = 180
-SETTINGS_ON_HOST = "/etc/hearth/services"
+LOG_OPTIONS = {"max-size": "10m", "max-file": "3", "tag": "{{.Name}}"}
+"""Of json-file: the tag tells who wrote a line, as its files are named by the container's id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +119,7 @@ class Service(pulumi.ComponentResource):
             wait=shape.health_check is not None,
             wait_timeout=READY_TIMEOUT_SECONDS,
             log_driver="json-file",
-            # The tag tells who wrote a line: the files are named by the container's number.
-            log_opts={"max-size": "10m", "max-file": "3", "tag": "{{.Name}}"},
+            log_opts=LOG_OPTIONS,
             opts=pulumi.ResourceOptions(
                 parent=self,
                 depends_on=[*args.after, *([self.settings] if self.settings else [])],
@@ -134,6 +135,32 @@ class Service(pulumi.ComponentResource):
         del args
         return Extras()
 
+    def run_inside(
+        self,
+        what: str,
+        args: ServiceArgs,
+        accounts: Iterable[str],
+        script: Callable[[str, dict[str, str]], str],
+    ) -> None:
+        """Runs a script on the machine once the container is there, and when the script changes.
+
+        Args:
+            what: the script's name, after the service's.
+            args: the service's.
+            accounts: whose passwords the script gets.
+            script: makes it from the container's name and the passwords by account.
+        """
+        placement = args.placement
+        passwords = {name: args.secrets.password(placement, name) for name in accounts}
+        Script(
+            f"{placement.reference}-{what}",
+            host=placement.host_name,
+            script=pulumi.Output.all(**passwords).apply(
+                lambda found: script(placement.name, found)
+            ),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[self.container]),
+        )
+
 
 def _settings(
     name: str, placement: Placement, extras: Extras, child: pulumi.ResourceOptions
@@ -142,7 +169,7 @@ def _settings(
     shape = placement.kind.container
     reload = ""
     if shape and shape.reload:
-        command = " ".join(_quoted(word) for word in shape.reload)
+        command = shlex.join(shape.reload)
         running = f"docker inspect -f '{{{{.State.Running}}}}' {placement.name} 2>/dev/null"
         # Not there yet, or stopped: it reads them when it starts.
         reload = (
@@ -156,10 +183,6 @@ def _settings(
         reload=reload,
         opts=child,
     )
-
-
-def _quoted(word: str) -> str:
-    return "'" + word.replace("'", "'\\''") + "'"
 
 
 def _networking(args: ServiceArgs) -> dict[str, object]:

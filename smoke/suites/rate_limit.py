@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from smoke.bench import LONGEST_QUIET_S, served_routes
+from smoke.bench import LONGEST_QUIET_S
 from smoke.load.ollama import CHAT_PATHS, TOO_MANY_REQUESTS, chat_body
 from smoke.verdict import Check, judged
 from smoke.wording import prefix, seconds
@@ -59,7 +59,7 @@ class Burst:
 async def suite(bench: Bench) -> list[Check]:
     """Send each served route a burst of three times its limit."""
     checks: list[Check] = []
-    for name, route in served_routes(bench.site).items():
+    for name, route in bench.site.served_routes.items():
         if reason := _left_out(route.rate_limit):
             checks.append(_skipped(name, route.rate_limit, reason))
         else:

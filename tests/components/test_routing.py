@@ -17,7 +17,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from components.homelab.routing import haproxy_config, kong_config, nginx_config, served_routes
+from components.homelab.routing import haproxy_config, kong_config, nginx_config
 from inventory.loading import load
 from inventory.model import Route, Site
 from inventory.services import KINDS
@@ -209,7 +209,7 @@ def site(request: pytest.FixtureRequest) -> Site:
 @pytest.mark.parametrize("engine", ENGINES)
 def test_an_engines_file_states_the_sites_routes(engine: str, site: Site) -> None:
     write, read = ENGINES[engine]
-    expected = {name: stated(site, route) for name, route in served_routes(site).items()}
+    expected = {name: stated(site, route) for name, route in site.served_routes.items()}
     assert read(write(with_engine(site, engine))) == expected
 
 

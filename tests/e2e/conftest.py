@@ -19,10 +19,10 @@ from typing import Any
 import pytest
 
 from hearth.access import gateway_url
-from inventory.errors import HearthError
 from inventory.loading import load
 from inventory.model import Site
 from inventory.paths import PROJECT
+from tests.sandboxed import why_not
 
 SITE_FILE = PROJECT / "tests" / "sites" / "valid" / "e2e.yaml"
 HEARTH = str(Path(sys.executable).with_name("hearth"))
@@ -135,32 +135,16 @@ def have(program: str) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skips what this machine cannot run, with the reason."""
-    if reason := why_not():
+    if reason := why_not(SITE_FILE, "make test"):
         for item in items:
             item.add_marker(pytest.mark.skip(reason=reason))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Nobody should take a run without the lab for one with it."""
-    if reason := why_not():
+    if reason := why_not(SITE_FILE, "make test"):
         terminalreporter.write_sep("!", "END-TO-END TESTS DID NOT RUN")
         terminalreporter.write_line(reason)
-
-
-def why_not() -> str:
-    """Why the lab cannot run here; empty where it can."""
-    if sys.platform != "linux" or os.geteuid() != 0:
-        return "the sandbox needs Linux and root: run `make test` as root"
-    from hearth.labs import lab_of  # noqa: PLC0415 - Linux only
-    from sandbox import requirements  # noqa: PLC0415
-
-    try:
-        if requirements.missing_packages():
-            requirements.install(print)
-        requirements.require(lab_of(load(str(SITE_FILE))).plan)
-    except HearthError as error:
-        return str(error)
-    return ""
 
 
 @pytest.fixture(scope="session")

@@ -160,6 +160,8 @@ def test_secrets_are_not_in_the_state_in_plain(lab: Up) -> None:
     for account in lab[0].site.accounts():
         assert pulumi("config", "get", account).output.strip() not in state, account
     assert "PRIVATE KEY" not in state
+    # Half of such a file is what a killed update would leave, and no later one could read.
+    assert not list((PROJECT / ".hearth/pulumi").rglob("*.attrs"))
 
 
 def test_a_second_run_changes_nothing(lab: Up) -> None:

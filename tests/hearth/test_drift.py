@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from components.homelab.service import SETTINGS_ON_HOST
-from hearth import drift
+from hearth import remote
 from hearth.drift import CONTAINER, Known, differences, drifted, known
-from provider.resources import FILES
+from inventory.services import SETTINGS_ON_HOST
+from provider.tokens import FILES
 
 NGINX, REDIS = f"{SETTINGS_ON_HOST}/nginx/nginx.conf", f"{SETTINGS_ON_HOST}/redis/redis.conf"
 ONE, TWO, THREE = "1" * 64, "2" * 64, "3" * 64
@@ -129,7 +129,7 @@ def test_a_machine_that_cannot_be_reached_is_told_with_the_others() -> None:
 
 @pytest.mark.usefixtures("asked")
 def test_a_machine_that_takes_too_long_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(drift, "SECONDS", 0.2)
+    monkeypatch.setattr(remote, "SECONDS", 0.2)
     assert drifted(Path("ssh_config"), [container("slow.redis", ONE)]) == ["slow: does not answer"]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -145,7 +147,7 @@ def test_a_container_that_fails_says_its_last_words(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "ssh").write_text(
-        "#!/bin/sh\ncase \"$*\" in *' agx0 docker logs --tail 20 assistant')"
+        "#!/bin/sh\ncase \"$*\" in *' agx0 docker logs --tail 20 assistant 2>&1')"
         " for n in 1 2 3; do echo 'no such setting'; echo 'stopped'; done ;; esac\n"
     )
     (tmp_path / "ssh").chmod(0o755)
@@ -160,3 +162,8 @@ def test_a_container_that_fails_says_its_last_words(
         "        no such setting",
         "        stopped",
     ]
+
+
+def test_no_command_waits_for_the_sdk_to_load() -> None:
+    code = "import sys, hearth.cli, hearth.engine; sys.exit('pulumi' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -7,9 +7,9 @@ import asyncio
 import pytest
 
 from smoke.load.arrivals import constant, drive
-from smoke.load.chat import request_count
+from smoke.load.chat import flowed, request_count
 from smoke.load.latency import Latencies
-from smoke.load.ollama import Stream
+from smoke.load.ollama import Answer, Stream
 
 
 def test_arrivals_are_evenly_spaced() -> None:
@@ -81,3 +81,23 @@ def test_what_is_no_answer_is_named(line: bytes, fault: str) -> None:
     stream = Stream()
     stream.feed(line, 1.0)
     assert stream.fault == fault
+
+
+@pytest.mark.parametrize(
+    ("lines", "reads", "made_over_s", "came_over_s", "as_made"),
+    [
+        (48, 48, 2.0, 1.9, True),
+        (48, 6, 2.0, 1.9, True),
+        (48, 3, 0.1, 0.09, True),
+        (48, 3, 2.0, 1.9, False),
+        (48, 1, 2.0, 0.0, False),
+        (48, 48, 2.0, 0.5, False),
+    ],
+    ids=["a line a read", "eight a read", "bursts too short to see", "bursts", "at once", "late"],
+)
+def test_a_stream_flows_when_its_lines_come_as_they_are_made(
+    lines: int, reads: int, made_over_s: float, came_over_s: float, *, as_made: bool
+) -> None:
+    done = {"done": True, "eval_duration": made_over_s * 1e9}
+    stream = Stream(reads, lines, first_line=1.0, last_line=1.0 + came_over_s, final=done)
+    assert flowed(Answer(1.0, 1.0, 1.0, 4.0, "complete", 200, stream=stream)) is as_made

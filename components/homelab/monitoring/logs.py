@@ -19,9 +19,6 @@ POSITIONS = "/positions"
 CONTAINER_LOGS = "/var/lib/docker/containers"
 DOCKER_SOCKET = "unix:///var/run/docker.sock"
 
-CONTAINER_LOG_OPTIONS = {"max-size": "10m", "max-file": "3", "tag": "{{.Name}}"}
-"""Of json-file, for every container: the tag is what names it in its lines."""
-
 RETENTION_DAYS = 14
 HEALTH_PORT = 13133
 

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from components.homelab.monitoring.logs import (
-    CONTAINER_LOG_OPTIONS,
     POSITIONS,
     RETENTION_DAYS,
     collector_config,
     loki_config,
 )
 from components.homelab.monitoring.metrics import METRICS
+from components.homelab.service import LOG_OPTIONS
 from inventory.loading import load
 from inventory.model import Site
 from inventory.services import KINDS
@@ -84,7 +84,7 @@ def test_a_line_carries_its_machine_and_service() -> None:
     assert added['resource["host.name"]'] == "ai1"
     service = added['resource["service.name"]']
     assert service == 'EXPR("ai1." + (attributes.attrs?.tag ?? "untagged"))'
-    assert CONTAINER_LOG_OPTIONS["tag"] == "{{.Name}}"
+    assert LOG_OPTIONS["tag"] == "{{.Name}}"
 
 
 def test_a_collector_goes_on_where_it_stopped_and_keeps_what_loki_did_not_take() -> None:

@@ -25,7 +25,7 @@ from components.homelab.monitoring.rule import (
     series,
 )
 from components.homelab.monitoring.scrape import duration, labels_of
-from components.homelab.routing import gateway_service, served_routes
+from components.homelab.routing import gateway_service
 from inventory.model import Placement, Route, Site
 from inventory.services import GATEWAY_ENGINES
 
@@ -66,7 +66,7 @@ WINDOWS = sorted({window for burn in BURNS for window in (burn.long, burn.short)
 
 def groups(site: Site) -> Iterator[Group]:
     """The groups of this subject."""
-    routes = served_routes(site)
+    routes = site.served_routes
     for name, route in routes.items():
         yield Group(f"route.{name}", tuple(_measured(name, route)), interval=EVERY_MINUTE)
     for name, route in list(routes.items())[:1]:
@@ -280,7 +280,7 @@ UPSTREAM_UP = "hearth:upstream_up"
 
 def _upstreams(site: Site) -> Iterator[Recording]:
     """Whether the gateway gets answers from each upstream; Ollama has no metrics of its own."""
-    routes = served_routes(site).values()
+    routes = site.served_routes.values()
     references = dict.fromkeys(up.service for route in routes for up in route.upstreams)
     for reference in references:
         placement = site.placement(reference)
@@ -314,7 +314,7 @@ def _checked(site: Site, upstream: Placement, values: str) -> Series:
 
 
 def _reachable(site: Site) -> Iterator[Alert]:
-    routes = list(served_routes(site).values())
+    routes = list(site.served_routes.values())
     if not routes:
         return
     asked = [site.placement(up.service) for up in routes[0].upstreams]
