@@ -62,14 +62,42 @@ def up(site: SiteArgument, *, json_file: JsonFileOption = None) -> None:
         raise typer.Exit(2)
     if loaded.sandbox is not None:
         _boot(loaded)
-    elif (diagnosis := _examine(site)).exit_code:
+    absent = _absent(loaded)
+    if loaded.sandbox is None and (diagnosis := _examine(site)).blocks(absent):
         diagnosis.show(out)
-        raise typer.Exit(diagnosis.exit_code)
-    _bootstrap(site, loaded)
-    provision(site)
+        raise typer.Exit(1)
+    present = [name for name in loaded.hosts if name not in absent]
+    _bootstrap(site, loaded, present if absent else ())
+    _provision(site, loaded, absent)
+    _pull_models(loaded, absent)
+    if loaded.gateway in absent:
+        raise _out_of_reach(site, absent)
     report = _smoke(loaded, None, json_file)
     _summary(site, loaded)
+    if absent:
+        raise _out_of_reach(site, absent)
     raise typer.Exit(report.exit_code)
+
+
+def _absent(site: Site) -> list[str]:
+    """The machines that are out of reach, which the person is told of at once."""
+    from hearth.remote import absent  # noqa: PLC0415 - only some commands need it
+
+    found = absent(write_ssh_config(site), site.hosts)
+    if len(found) == len(site.hosts):
+        raise HearthError(f"no machine of {site.name} answers: look at their network and at yours")
+    for name in found:
+        out.print(f"[red]{name} is out of reach[/red]: nothing is done there")
+    return found
+
+
+def _out_of_reach(site_argument: str, absent: Sequence[str]) -> HearthError:
+    """The end of a run that could not do all of it."""
+    names = ", ".join(absent)
+    return HearthError(
+        f"{names}: out of reach, the other machines are done; look at power and network, "
+        f"then run `hearth up {site_argument}` again: it completes what is missing"
+    )
 
 
 @app.command(rich_help_panel=STEP)
@@ -284,12 +312,58 @@ def smoke(
 @app.command(rich_help_panel=STEP)
 def provision(site: SiteArgument) -> None:
     """Put the site's services in place: `pulumi up`, with the stack and its secrets made first."""
+    loaded = load(site)
+    absent = _absent(loaded)
+    _provision(site, loaded, absent)
+    if absent:
+        raise _out_of_reach(site, absent)
+
+
+def _provision(site_argument: str, site: Site, absent: Sequence[str]) -> None:
     from hearth.engine import Stack  # noqa: PLC0415 - imports the toolchain
 
-    stack = Stack(site, load(site))
+    stack = Stack(site_argument, site)
     with step("pulumi up") as progress:
         stack.prepare()
-        progress.summary = str(stack.up(progress))
+        progress.summary = str(stack.up(progress, absent))
+
+
+@app.command(rich_help_panel=STEP)
+def models(
+    site: SiteArgument,
+    *,
+    pull: Annotated[bool, typer.Option("--pull", help="fetch those that are missing")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show which language models are on their machines, or fetch those that are not.
+
+    Exit codes: 0 all are there, 1 some are not.
+    """
+    from hearth.models import PRESENT, document, look, show  # noqa: PLC0415
+
+    loaded = load(site)
+    if pull:
+        _pull_models(loaded)
+    found = look(loaded)
+    if as_json:
+        sys.stdout.write(json.dumps(document(loaded, found)) + "\n")
+    else:
+        show(found, out)
+    raise typer.Exit(int(any(model.state != PRESENT for model in found)))
+
+
+def _pull_models(site: Site, absent: Sequence[str] = ()) -> None:
+    """Fetches what is missing on the machines that are there, most used models first."""
+    from hearth.models import MISSING, look, pull  # noqa: PLC0415 - only some commands need it
+
+    found = [m for m in look(site) if m.service.partition(".")[0] not in absent]
+    missing = [model for model in found if model.state == MISSING]
+    if not missing:
+        return
+    with step("models") as progress:
+        fetched = pull(site, missing, progress)
+        size = format_size(sum(model.size_bytes for model in fetched))
+        progress.summary = f"{len(fetched)} fetched, about {size}"
 
 
 @sandbox_app.command("up")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import pulumi
@@ -27,13 +28,14 @@ def secrets_from(config: pulumi.Config, site: Site) -> Secrets:
     )
 
 
-def declare(site: Site, secrets: Secrets, ssh_config: Path) -> None:
+def declare(site: Site, secrets: Secrets, ssh_config: Path, absent: Collection[str] = ()) -> None:
     """Declares the site's machines, tier by tier.
 
     Args:
         site: what to provision.
         secrets: passwords and the gateway's key.
         ssh_config: how ssh reaches the machines by their names.
+        absent: machines that do not answer: no other one waits for what is on them.
     """
     hosts = Hosts("hosts", str(ssh_config))
     containers: dict[str, dict[str, pulumi.Resource]] = {tier: {} for tier in TIERS}
@@ -52,5 +54,6 @@ def declare(site: Site, secrets: Secrets, ssh_config: Path) -> None:
                     MachineArgs(site, name, secrets, after),
                     pulumi.ResourceOptions(providers=[engine, hosts]),
                 )
-                containers[tier] |= machine.containers
+                if name not in absent:
+                    containers[tier] |= machine.containers
     pulumi.export("gatewayUrl", f"https://{site.hosts[site.gateway].address}")
