@@ -21,7 +21,8 @@ case "$*" in
     echo 'codellama:34b          685be00e1532    19 GB     2 days ago' ;;
 *"ollama list") echo 'NAME    ID    SIZE    MODIFIED' ;;
 *"ollama pull phi3:mini")
-    printf '\\033[?25l\\033[1Gpulling manifest |\\033[K\\033[1Gpulling manifest /\\033[K\\033[?25h\\n'
+    printf '\\033[?25l\\033[1Gpulling manifest |\\033[K\\033[1Gpulling'
+    printf ' manifest /\\033[K\\033[?25h\\n'
     echo 'Error: no route to host' >&2; exit 1 ;;
 *"ollama pull "*)
     printf 'pulling manifest\\033[K\\n'
