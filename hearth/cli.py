@@ -172,6 +172,8 @@ def check(site: SiteArgument, *, as_json: JsonOption = False) -> None:
     out.print(table)
     if planned:
         out.print(f"\nplanned, not provisioned yet: {', '.join(planned)}")
+    if by_tag := len(loaded.unpinned):
+        out.print(f"\n{by_tag} images are named by their tags: `hearth pin {site}` tells digests")
 
 
 def _budget(site: Site, host_name: str) -> dict[str, Any]:
@@ -217,6 +219,23 @@ def _examine(site_argument: str) -> Diagnosis:
         diagnosis = examine(site_argument)
         progress.summary = diagnosis.summary
     return diagnosis
+
+
+@app.command(rich_help_panel=SITE)
+def pin(site: SiteArgument) -> None:
+    """Print the site's images with the digests of today, to be put into its file.
+
+    A tag may come to mean other contents; with its digest an image stays what was tried.
+    """
+    from hearth.pin import pinned  # noqa: PLC0415 - only this command needs it
+
+    loaded = load(site)
+    if loaded.registry is not None:
+        raise HearthError(f"{loaded.name} pulls from a registry of its own: nothing to pin")
+    with step("pin", on=err) as progress:
+        images = pinned(loaded, progress)
+        progress.summary = f"{len(images)} images"
+    sys.stdout.write("images:\n" + "".join(f"  {k}: {v}\n" for k, v in sorted(images.items())))
 
 
 @app.command(name="schema", rich_help_panel=SITE)
