@@ -64,7 +64,9 @@ def powerless(power: Power, hosts: Sequence[str]) -> Fault:
     async def heal() -> None:
         await asyncio.gather(*(power.on(host) for host in hosts))
 
-    return Fault(f"{' and '.join(hosts)} lose power", strike, heal)
+    return Fault(
+        f"{' and '.join(hosts)} {'loses' if len(hosts) == 1 else 'lose'} power", strike, heal
+    )
 
 
 def killed(access: Access, reference: str) -> Fault:
