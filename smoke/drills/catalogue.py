@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from inventory.services import GATEWAY_ENGINES
 from smoke.bench import chat_routes
+from smoke.drills.alert import AlertDrill, alert_drill
 from smoke.drills.drill import Drill, Promise
-from smoke.drills.faults import cut_off, killed, powerless, restarted, slowed
+from smoke.drills.faults import cut_off, killed, powerless, restarted, slowed, stopped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,10 +22,15 @@ SLOWED_TO = 0.05
 """Processors that are left to a slowed model: a hundredth of a board's."""
 
 
-def drills_of(site: Site, access: Access, power: Power) -> dict[str, Drill]:
-    """By name, in the order in which they are run; empty where no route speaks chat."""
+def drills_of(site: Site, access: Access, power: Power) -> dict[str, Drill | AlertDrill]:
+    """By name, in the order in which they are run."""
     route = next(iter(chat_routes(site)), None)
-    return {} if route is None else {d.name: d for d in _drills(site, access, power, route)}
+    found: list[Drill | AlertDrill] = (
+        [] if route is None else [*_drills(site, access, power, route)]
+    )
+    if alert := alert_drill(site, lambda reference: stopped(access, reference)):
+        found.append(alert)
+    return {drill.name: drill for drill in found}
 
 
 def _drills(site: Site, access: Access, power: Power, route: str) -> Iterator[Drill]:

@@ -90,6 +90,19 @@ def restarted(access: Access, reference: str) -> Fault:
     return Fault(f"{reference} is restarted", strike, lambda: running(access, reference))
 
 
+def stopped(access: Access, reference: str) -> Fault:
+    """A service that is stopped until it is started."""
+    host, _, service = reference.partition(".")
+
+    async def strike() -> None:
+        await _on(access, host, f"docker stop {service} >/dev/null")
+
+    async def heal() -> None:
+        await _on(access, host, f"docker start {service} >/dev/null")
+
+    return Fault(f"{reference} is stopped", strike, heal)
+
+
 def cut_off(access: Access, host: str, seconds: float) -> Fault:
     """A machine that nothing reaches any more, for some seconds; then it is itself again."""
     chains = "".join(

@@ -11,21 +11,19 @@ from smoke.verdict import Check, judged
 from smoke.wording import listed, percent, prefix, seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from inventory.model import Site
     from smoke.drills.drill import Drill, Ran
     from smoke.load.ollama import Answer
 
 LEAST_CALM = 3
-_check = partial(Check, "drill")
+CHECK = partial(Check, "drill")
 
 
 def judge(site: Site, drill: Drill, ran: Ran) -> list[Check]:
     """Every claim of a drill; a lab that was not well before it shows nothing."""
     if fault := ran.fault or _not_calm(site, drill, ran):
         return [
-            _check(prefix(drill.name, "could be held"), "yes", "no", "inconclusive", detail=fault)
+            CHECK(prefix(drill.name, "could be held"), "yes", "no", "inconclusive", detail=fault)
         ]
     checks = [_failed(drill, ran)]
     if (within := drill.promise.affected_s) is not None:
@@ -56,7 +54,7 @@ def _failed(drill: Drill, ran: Ran) -> Check:
     outcomes = Counter(a.outcome for a in ran.answers if a.outcome != "complete")
     share = outcomes.total() / max(1, len(ran.answers))
     kinds = "; ".join(f"{number} {outcome}" for outcome, number in outcomes.most_common())
-    return _check(
+    return CHECK(
         name=prefix(drill.name, "requests that failed, at most"),
         target=percent(drill.promise.failed_share),
         figure=percent(share),
@@ -74,7 +72,7 @@ def _noticed(site: Site, drill: Drill, ran: Ran, within: float) -> Check:
         if ran.struck <= answer.due < ran.returned and affected(site, drill, answer)
     ]
     after = [a for a in ran.answers if a.due > ran.struck + within]
-    return _check(
+    return CHECK(
         name=prefix(drill.name, "requests are well again, after the fault, within"),
         target=seconds(within),
         figure=seconds(max(late)) if late else "none suffered",
@@ -87,7 +85,7 @@ def _noticed(site: Site, drill: Drill, ran: Ran, within: float) -> Check:
 def _fell_back(drill: Drill, ran: Ran, begin: float) -> Check:
     who = Counter(a.served_by for a in ran.answers if begin <= a.due < ran.returned)
     wanted = who.get(drill.promise.falls_back or "", 0)
-    return _check(
+    return CHECK(
         name=prefix(drill.name, f"answered by {drill.promise.falls_back} meanwhile"),
         target="all",
         figure=f"{wanted} of {who.total()}",
@@ -100,7 +98,7 @@ def _fell_back(drill: Drill, ran: Ran, begin: float) -> Check:
 def _restored(site: Site, drill: Drill, ran: Ran) -> Check:
     after = restored_after(site, drill.route, ran.answers, ran.returned)
     shares = listed(f"{up.weight} % {up.service}" for up in site.routes[drill.route].upstreams)
-    return _check(
+    return CHECK(
         name=prefix(drill.name, "split restored, after the return, within"),
         target=seconds(drill.promise.restored_s),
         figure="not at all" if after is None else seconds(after),
@@ -108,30 +106,3 @@ def _restored(site: Site, drill: Drill, ran: Ran) -> Check:
         detail=f"{shares}; the fault lasted {seconds(ran.returned - ran.struck)}",
         samples=sum(answer.due >= ran.returned for answer in ran.answers),
     )
-
-
-def judge_stored(
-    drill: Drill, stored: Mapping[str, tuple[int, int]] | None, acknowledged: Sequence[str]
-) -> list[Check]:
-    """What was acknowledged is stored once.
-
-    Args:
-        drill: under which it was said.
-        stored: how many questions and answers each conversation has; None where nobody tells.
-        acknowledged: conversations whose answer came to its end.
-    """
-    lost = [name for name in acknowledged if (stored or {}).get(name, (0, 0)) < (1, 1)]
-    twice = [name for name, counts in (stored or {}).items() if max(counts) > 1]
-    told = stored is not None
-    return [
-        _check(
-            name=prefix(drill.name, "answers that are stored once"),
-            target="all",
-            figure=f"{len(acknowledged) - len(lost) - len(twice)} of {len(acknowledged)}",
-            verdict=judged(not lost and not twice) if told else "inconclusive",
-            detail=f"{len(lost)} lost, {len(twice)} stored twice"
-            if told
-            else "the database does not tell",
-            samples=len(acknowledged),
-        )
-    ]

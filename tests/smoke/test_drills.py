@@ -12,11 +12,13 @@ from inventory.errors import HearthError
 from inventory.loading import load
 from smoke.access import Access
 from smoke.bench import open_bench
+from smoke.drills import alert
 from smoke.drills import drill as drilling
+from smoke.drills.alert import AlertDrill
 from smoke.drills.catalogue import drills_of
 from smoke.drills.drill import Drill, Promise, run
 from smoke.drills.faults import Fault
-from smoke.drills.judge import judge, judge_stored
+from smoke.drills.judge import judge
 from smoke.drills.run import run_all
 from tests.smoke.gateway import Behaviour, serving
 
@@ -147,26 +149,6 @@ def test_a_fault_that_does_not_strike_shows_nothing() -> None:
     assert (check.verdict, check.detail) == ("inconclusive", "agx0: ssh: exit 255")
 
 
-ANY = Drill("test", Fault("", None, None), SHORT, "", "chat")  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    ("stored", "verdict", "detail"),
-    [
-        ({"a": (1, 1), "b": (1, 1)}, "pass", "0 lost, 0 stored twice"),
-        ({"a": (1, 1)}, "fail", "1 lost, 0 stored twice"),
-        ({"a": (1, 1), "b": (1, 0)}, "fail", "1 lost, 0 stored twice"),
-        ({"a": (1, 1), "b": (2, 2)}, "fail", "0 lost, 1 stored twice"),
-        (None, "inconclusive", "the database does not tell"),
-    ],
-)
-def test_what_was_acknowledged_is_stored_once(
-    stored: dict[str, tuple[int, int]] | None, verdict: str, detail: str
-) -> None:
-    (check,) = judge_stored(ANY, stored, ["a", "b"])
-    assert (check.verdict, check.detail) == (verdict, detail)
-
-
 class NoPower:
     """Never used."""
 
@@ -182,10 +164,29 @@ def test_drills_follow_from_what_the_site_places() -> None:
     found = drills_of(load("homelab"), access, NoPower())
     assert list(found) == [
         *("node-killed", "node-cut-off", "model-killed", "node-slow", "redis-killed"),
-        *("postgres-killed", "gateway-restarted", "ai-lost"),
+        *("postgres-killed", "gateway-restarted", "ai-lost", "alert-raised"),
     ]
     assert all(drill.cost for drill in found.values())
-    assert found["ai-lost"].promise.falls_back == EDGE
+    lost = found["ai-lost"]
+    assert isinstance(lost, Drill)
+    assert lost.promise.falls_back == EDGE
     assert found["ai-lost"].fault.what == "agx0 and orin0 lose power"
     minimal = load(str(Path(__file__).parents[1] / "sites" / "valid" / "minimal.yaml"))
     assert "ai-lost" not in drills_of(minimal, access, NoPower())
+
+
+@pytest.mark.parametrize(
+    ("raised", "cleared", "verdicts"),
+    [
+        (200.0, 30.0, ["pass", "pass"]),
+        (None, 1.0, ["fail", "inconclusive"]),
+        (200.0, None, ["pass", "fail"]),
+    ],
+)
+def test_an_alert_has_to_come_and_to_go(
+    raised: float | None, cleared: float | None, verdicts: list[str]
+) -> None:
+    drill = drills_of(load("homelab"), Access("", Path("/dev/null")), NoPower())["alert-raised"]
+    assert isinstance(drill, AlertDrill)
+    assert drill.about == "pi31.node-exporter"
+    assert [check.verdict for check in alert.judge(drill, raised, cleared)] == verdicts
