@@ -14,7 +14,7 @@ import pytest
 
 from inventory.flows import flows_into
 from smoke.access import Access
-from smoke.probe import Sight, from_host, from_outside, host_script
+from smoke.probe import Sight, Target, from_host, from_outside, host_script
 from smoke.suites import exposure
 from smoke.verdict import overall
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from inventory.model import Site
-    from smoke.probe import Target
     from smoke.verdict import Check
 
 OPERATOR = IPv4Address("192.168.1.250")
@@ -34,7 +33,7 @@ GATEWAY = IPv4Address("192.168.1.147")
 
 def as_declared(site: Site, source: IPv4Address) -> frozenset[Target]:
     return frozenset(
-        (host.address, flow.port)
+        Target(host.address, flow.port, flow.protocol)
         for name, host in site.hosts.items()
         for flow in flows_into(site, name)
         if any(source in network for network in flow.sources)
@@ -67,14 +66,14 @@ def test_what_is_declared_and_no_more_passes(site: Site) -> None:
 
 @pytest.mark.parametrize("port", [2375, 5432, 8000])
 def test_a_port_that_is_open_and_not_declared_fails(site: Site, port: int) -> None:
-    checks = outside(site, as_declared(site, OPERATOR) | {(DATA, port)})
+    checks = outside(site, as_declared(site, OPERATOR) | {Target(DATA, port)})
     assert checks["pi52"].verdict == "fail"
     assert checks["pi52"].detail == f"open but not declared: {port}"
     assert checks["pi51"].verdict == "pass"
 
 
 def test_a_declared_port_that_is_closed_fails(site: Site) -> None:
-    checks = outside(site, as_declared(site, OPERATOR) - {(GATEWAY, 443)})
+    checks = outside(site, as_declared(site, OPERATOR) - {Target(GATEWAY, 443)})
     assert checks["pi51"].detail == "declared but closed: 443"
 
 
@@ -92,14 +91,14 @@ def test_ssh_is_not_judged_from_an_unknown_address(site: Site, source: IPv4Addre
 
 def test_a_host_that_is_no_client_and_gets_in_fails(site: Site) -> None:
     seen = as_declared_inside(site)
-    seen["pi31"] = Sight(seen["pi31"].opened | {(DATA, 5432)})
+    seen["pi31"] = Sight(seen["pi31"].opened | {Target(DATA, 5432)})
     check = inside(site, seen, 5432)
     assert (check.verdict, check.detail) == ("fail", "not a client, yet let in: pi31")
 
 
 def test_a_client_that_is_shut_out_fails(site: Site) -> None:
     seen = as_declared_inside(site)
-    seen["agx0"] = Sight(seen["agx0"].opened - {(DATA, 6379)})
+    seen["agx0"] = Sight(seen["agx0"].opened - {Target(DATA, 6379)})
     check = inside(site, seen, 6379)
     assert (check.verdict, check.detail) == ("fail", "a client, yet shut out: agx0")
     assert inside(site, seen, 5432).verdict == "pass"
@@ -108,15 +107,15 @@ def test_a_client_that_is_shut_out_fails(site: Site) -> None:
 def test_the_labs_api_answers_the_gateway_only(site: Site) -> None:
     seen = as_declared_inside(site)
     assert inside(site, seen, 8200, "agx0").target == "pi51"
-    seen["pi31"] = Sight(frozenset({(AGX, 8200)}))
+    seen["pi31"] = Sight(frozenset({Target(AGX, 8200)}))
     assert inside(site, seen, 8200, "agx0").verdict == "fail"
 
 
 def test_the_models_answer_no_other_machine(site: Site) -> None:
-    assert (AGX, 11434) not in as_declared(site, GATEWAY)
+    assert Target(AGX, 11434) not in as_declared(site, GATEWAY)
     checks = exposure.judge_outside(site, GATEWAY, Sight(as_declared(site, GATEWAY)))
     assert {check.verdict for check in checks} == {"pass"}
-    opened = as_declared(site, GATEWAY) | {(AGX, 11434)}
+    opened = as_declared(site, GATEWAY) | {Target(AGX, 11434)}
     failed = [c for c in exposure.judge_outside(site, GATEWAY, Sight(opened)) if c.detail]
     assert "open but not declared: 11434" in [check.detail for check in failed]
 
@@ -146,7 +145,9 @@ def test_a_network_that_accepts_everything_proves_nothing(site: Site) -> None:
 def test_every_host_is_dialled_on_ports_that_tend_to_stand_open(site: Site) -> None:
     targets = exposure.outside_targets(site)
     for host in site.hosts.values():
-        assert {(host.address, port) for port in (22, 2375, 5432, 6379, 11435, 9100)} <= targets
+        assert {
+            Target(host.address, port) for port in (22, 2375, 5432, 6379, 11435, 9100)
+        } <= targets
 
 
 @contextmanager
@@ -160,13 +161,15 @@ def listening() -> Iterator[tuple[int, int]]:
 def test_the_outside_probe_tells_open_from_closed() -> None:
     with listening() as (opened, closed):
         access = Access("", Path("/dev/null"), connect_command=("env",))
-        sight = asyncio.run(from_outside(access, [(LOOPBACK, opened), (LOOPBACK, closed)]))
-    assert sight == Sight(frozenset({(LOOPBACK, opened)}))
+        sight = asyncio.run(
+            from_outside(access, [Target(LOOPBACK, opened), Target(LOOPBACK, closed)])
+        )
+    assert sight == Sight(frozenset({Target(LOOPBACK, opened)}))
 
 
 def test_the_hosts_probe_tells_open_from_closed() -> None:
     with listening() as (opened, closed):
-        script = host_script([(LOOPBACK, opened), (LOOPBACK, closed)])
+        script = host_script([Target(LOOPBACK, opened), Target(LOOPBACK, closed)])
         done = subprocess.run(
             ["bash", "-s"], input=script, capture_output=True, text=True, check=True
         )
@@ -176,7 +179,7 @@ def test_the_hosts_probe_tells_open_from_closed() -> None:
 def test_a_host_that_ssh_does_not_reach_is_a_fault(tmp_path: Path) -> None:
     config = tmp_path / "ssh_config"
     config.write_text("Host *\n  HostName 127.0.0.1\n  Port 1\n")
-    sight = asyncio.run(from_host(Access("", config), "pi51", [(LOOPBACK, 1)]))
+    sight = asyncio.run(from_host(Access("", config), "pi51", [Target(LOOPBACK, 1)]))
     assert sight.fault.startswith("ssh: exit 255 (")
 
 
