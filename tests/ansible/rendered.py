@@ -37,7 +37,7 @@ def texts(site: Site, host_name: str) -> dict[str, str]:
     rules = firewall.backend(SANDBOXED)
     return {
         "52hearth": render("apt/52hearth.j2", lock_seconds=packages.LOCK_SECONDS),
-        "chrony.conf": render("chrony/chrony.conf.j2", servers=site.network.time_servers),
+        "chrony.conf": clock.settings(site, host_name),
         "daemon.json": docker.daemon_settings(site, host, RELEASE),
         "journald.conf": render("journald/hearth.conf.j2"),
         "motd": greeting(site, host_name),
