@@ -26,6 +26,9 @@ from inventory.units import Bytes, Duration, Name, Port, Protocol
 TIERS: tuple[Tier, ...] = ("data", "ai", "edge", "gateway", "monitoring", "utility")
 """In the order in which they come up: what answers first, what asks after it."""
 
+LABEL = "[a-z]([a-z0-9-]{0,61}[a-z0-9])?"
+"""Of a domain's name, as RFC 1035 has it, in lower case."""
+
 Percent = Annotated[int, Field(ge=1, le=100)]
 
 
@@ -62,7 +65,7 @@ class Network(Model):
     )
     domain: str = Field(
         default="lab",
-        pattern=r"^[a-z][a-z0-9-]{0,62}(\.[a-z][a-z0-9-]{0,62})*$",
+        pattern=rf"^{LABEL}(\.{LABEL})*$",
         description="the lab's names end in it, where a service answers for them",
     )
 

@@ -75,7 +75,7 @@ async def from_host(access: Access, host: str, targets: Sequence[Target]) -> Sig
     *lines, last = output.splitlines() or [""]
     if fault or last != _DONE:
         return Sight(fault=fault or "the probe did not finish")
-    return Sight(frozenset(target for line in lines if (target := _target(line))))
+    return Sight(frozenset(target for line in lines if (target := read_target(line))))
 
 
 def host_script(targets: Sequence[Target]) -> str:
@@ -95,7 +95,7 @@ def host_script(targets: Sequence[Target]) -> str:
     return "\n".join([*lines, "wait", f"echo {_DONE}", ""])
 
 
-def _target(line: str) -> Target | None:
+def read_target(line: str) -> Target | None:
     """What a line of the program's says; None where what was said is no answer."""
     address, port, *said = line.split()
     if not said:
