@@ -45,7 +45,7 @@ packages.installed(
 )
 packages.security_upgrades()
 keys_only(release)
-clock.clock(machine, site.network.time_servers)
+clock.clock(machine, site, host.name)
 journal()
 kernel(machine, [placement.kind.sysctls for placement in site.on_host(host.name)])
 memory.swap(machine)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 from typing import Literal
 
 from deploys.facts.access import Access
@@ -23,11 +24,11 @@ from deploys.facts.ports import Listener
 from deploys.facts.space import FileSystem, Space
 from deploys.firewall import NFTABLES, backend
 from deploys.kernel import LEFT_ALONE
-from inventory.flows import flows_into
+from inventory.flows import Flow, flows_into
 from inventory.hardware import OS_RELEASES, SANDBOX_OS, OsRelease
 from inventory.model import Host, Placement, Site
 from inventory.paths import state_dir
-from inventory.units import GIB, MIB, format_size
+from inventory.units import GIB, MIB, format_port, format_size
 
 Level = Literal["error", "warning", "note"]
 Reason = Literal["refused", "timed out", "no route", "authentication", "host key", "other"]
@@ -492,21 +493,32 @@ def _sysctls(visit: _Visit) -> Iterator[Finding]:
 
 
 def _ports(visit: _Visit) -> Iterator[Finding]:
-    holders = {listener.port: listener.process for listener in visit.facts.ports or ()}
-    services = [f for f in flows_into(visit.site, visit.name) if f.reason in visit.host.services]
-    for flow in services:
-        holder = holders.get(flow.port)
+    services = {p.name: p for p in visit.site.on_host(visit.name)}
+    for flow in flows_into(visit.site, visit.name):
+        if flow.reason not in services:
+            continue
+        address = services[flow.reason].published_on
+        there = [f for f in visit.facts.ports or () if _in_the_way(f, flow, address)]
+        holder = next((listener.process for listener in there), None)
         if holder is None or holder in DOCKERS_OWN:
             continue
-        taken = f"port {flow.port} of {flow.reason} is taken"
+        taken = f"port {format_port(flow.port, flow.protocol)} of {flow.reason} is taken"
+        option = {"tcp": "-ltnp", "udp": "-lunp"}[flow.protocol]
         remedy = (
-            f"look there with `sudo ss -ltnp 'sport = :{flow.port}'`; stop it, or give "
+            f"look there with `sudo ss {option} 'sport = :{flow.port}'`; stop it, or give "
             f"{flow.reason} another port in the site"
         )
         if holder:
             yield visit.error("ports", f"{taken} by {holder}", remedy)
         else:
             yield visit.warning("ports", f"{taken}, by whom only root can see", remedy)
+
+
+def _in_the_way(listener: Listener, flow: Flow, address: IPv4Address) -> bool:
+    """Whether a program has what a flow needs: its port, on its address or on every one."""
+    if (listener.port, listener.protocol) != (flow.port, flow.protocol):
+        return False
+    return not listener.address or address == IPv4Address(0) or listener.address == str(address)
 
 
 def _board(visit: _Visit) -> Iterator[Finding]:

@@ -19,7 +19,7 @@ from functools import cached_property
 from itertools import pairwise
 from xml.etree import ElementTree as ET
 
-from inventory.flows import flows_into
+from inventory.flows import ANYWHERE, SSH_PORT, flows_into
 from inventory.model import Placement, Site
 from inventory.services import Tier
 from inventory.units import format_size
@@ -483,9 +483,12 @@ def _lines(found: Layout, host_name: str, width: float) -> Iterator[Line]:
 
 
 def _open_lines(site: Site, host_name: str) -> Iterator[Line]:
-    ports = [str(flow.port) for flow in flows_into(site, host_name) if flow.open_to_all]
-    if ports:
-        yield Line(f"{', '.join(ports)} from anywhere", "route-label")
+    flows = [flow for flow in flows_into(site, host_name) if flow.port != SSH_PORT]
+    for whom, network in (("anywhere", ANYWHERE), ("the network", site.network.cidr)):
+        # One number of both protocols is said once.
+        ports = dict.fromkeys(str(flow.port) for flow in flows if network in flow.sources)
+        if ports:
+            yield Line(f"{', '.join(ports)} from {whom}", "route-label")
 
 
 def _route_lines(site: Site, host_name: str) -> Iterator[Line]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from components.homelab.monitoring.files import settings_files
 from components.homelab.monitoring.handbook import handbook
 from components.homelab.monitoring.rules import rule_tests
+from components.homelab.network import dnsmasq_files
 from components.homelab.routing import haproxy_config, kong_config, nginx_config
 from inventory.flows import SSH_PORT, flows_into
 from inventory.model import Site
@@ -30,6 +31,11 @@ def render_site(site: Site, folder: Path) -> list[Path]:
         files[f"{name}/nftables.conf"] = render(
             "nftables/nftables.conf.j2", flows=flows_into(site, name), ssh_port=SSH_PORT
         )
+    for placement in site.by_kind.get("network-tools", []):
+        if placement.provisioned:
+            folder_there = f"{placement.host_name}/{placement.name}"
+            texts = dnsmasq_files(site)
+            files |= {f"{folder_there}/{name}": text for name, text in texts.items()}
     files |= _monitoring(site)
     paths = []
     for name, text in files.items():

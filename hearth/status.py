@@ -11,6 +11,7 @@ from rich.table import Table
 from hearth.remote import ask_all
 from inventory.model import Placement, Site
 from inventory.ssh import write_ssh_config
+from inventory.units import format_port
 
 _ASK = "docker ps --all --no-trunc --format '{{json .}}'"
 PLANNED, MISSING, UNREACHABLE = "planned", "missing", "machine does not answer"
@@ -24,7 +25,7 @@ class ServiceStatus:
 
     Attributes:
         service: `host.service`.
-        ports: as other machines reach them; none where none has a reason to.
+        ports: as other machines reach them, of UDP as `53/udp`; none where none has a reason to.
         reality: `real`; `simulated`, where a stand-in speaks its protocol; or `planned`.
         state: Docker's word for its health or state; `planned`, `missing`, or that its machine
             does not answer.
@@ -32,7 +33,7 @@ class ServiceStatus:
 
     service: str
     machine: str
-    ports: tuple[int, ...]
+    ports: tuple[str, ...]
     reality: str
     state: str
 
@@ -75,7 +76,7 @@ class SiteStatus:
         for heading in ("service", "machine", "port", "is", "health"):
             table.add_column(heading)
         for service in self.services:
-            ports = " ".join(map(str, service.ports)) or "-"
+            ports = " ".join(service.ports) or "-"
             state = service.state if service.good else f"[red]{service.state}[/red]"
             shown = "-" if service.state == PLANNED else state
             table.add_row(
@@ -121,7 +122,7 @@ def _status(placement: Placement, containers: dict[str, str] | None) -> ServiceS
     return ServiceStatus(
         placement.reference,
         placement.host_name,
-        tuple(placement.ports[port] for port in placement.published_ports),
+        tuple(format_port(*opening) for opening in placement.openings),
         PLANNED if state == PLANNED else "simulated" if placement.simulated else "real",
         state,
     )

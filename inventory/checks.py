@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterable, Iterator
 
 from inventory.document import Document, Path_
 from inventory.errors import SiteError
+from inventory.flows import NTP_PORT, SSH_PORT
 from inventory.model import Placement, Range, Route, Site, did_you_mean
 from inventory.services import BUILT, GATEWAY_ENGINES, KINDS
-from inventory.units import format_size
+from inventory.units import Protocol, format_port, format_size
 
 Finding = tuple[Path_, str]
 Rule = Callable[[Site], Iterator[Finding]]
@@ -79,9 +80,11 @@ def _addresses(site: Site) -> Iterator[Finding]:
 
 
 def _ports(site: Site) -> Iterator[Finding]:
-    """No two services of a host publish one port; ssh keeps its own."""
+    """No two services of a host publish one port; ssh and time keep their own."""
     for host_name in site.hosts:
-        users: dict[int, str] = {22: "ssh"}
+        users: dict[tuple[int, Protocol], str] = {(SSH_PORT, "tcp"): "ssh"}
+        if host_name in site.time_hosts:
+            users[NTP_PORT, "udp"] = "time"
         for placement in site.on_host(host_name):
             if placement.service.port is not None and not placement.kind.ports:
                 yield (
@@ -89,14 +92,14 @@ def _ports(site: Site) -> Iterator[Finding]:
                     f"{placement.kind_name} listens on no port "
                     f"({placement.service.port}); remove it",
                 )
-            for port in (placement.ports[name] for name in placement.published_ports):
-                if port in users:
+            for opening in placement.openings:
+                if opening in users:
                     yield (
                         _service_path(placement),
-                        f"port {port} is used by both {users[port]} and {placement.name}; "
-                        "give one of them another `port`",
+                        f"port {format_port(*opening)} is used by both {users[opening]} and "
+                        f"{placement.name}; give one of them another `port`",
                     )
-                users.setdefault(port, placement.name)
+                users.setdefault(opening, placement.name)
 
 
 def _amounts(parts: Iterable[tuple[str, int]]) -> str:

@@ -22,10 +22,13 @@ from inventory.errors import HearthError
 from inventory.hardware import BOARDS, OS_RELEASES, SANDBOX_OS, Board, OsRelease
 from inventory.paths import PROJECT
 from inventory.services import BUILT, KINDS, MODELS, LanguageModel, ServiceKind, Tier
-from inventory.units import Bytes, Duration, Name, Port
+from inventory.units import Bytes, Duration, Name, Port, Protocol
 
 TIERS: tuple[Tier, ...] = ("data", "ai", "edge", "gateway", "monitoring", "utility")
 """In the order in which they come up: what answers first, what asks after it."""
+
+LABEL = "[a-z]([a-z0-9-]{0,61}[a-z0-9])?"
+"""Of a domain's name, as RFC 1035 has it, in lower case."""
 
 Percent = Annotated[int, Field(ge=1, le=100)]
 
@@ -71,6 +74,20 @@ class Network(Model):
     time_servers: tuple[str, ...] = Field(
         default=("pool.ntp.org",), min_length=1, description="names or addresses of NTP servers"
     )
+    domain: str = Field(
+        default="lab",
+        pattern=rf"^{LABEL}(\.{LABEL})*$",
+        description="the lab's names end in it, where a service answers for them",
+    )
+
+    @field_validator("domain")
+    @classmethod
+    def _domain_is_not_multicast(cls, value: str) -> str:
+        if value.rpartition(".")[2] == "local":
+            raise ValueError(
+                "belongs to multicast DNS, no name server is asked for it; take another, as `lab`"
+            )
+        return value
 
 
 class Ssh(Model):
@@ -344,6 +361,21 @@ class Site(Model):
                 found[used.reference, used.first_port].add(placement.host_name)
         return {key: frozenset(hosts) for key, hosts in found.items()}
 
+    @cached_property
+    def time_hosts(self) -> list[str]:
+        """The hosts that tell the network the time."""
+        telling = (p.host_name for p in self.placements() if p.provisioned and p.kind.tells_time)
+        return list(dict.fromkeys(telling))
+
+    def time_sources(self, host_name: str) -> list[str]:
+        """Whom a host asks for the time: the site's time servers, then the hosts that tell it.
+
+        Those ask the outside alone: two that ask each other know no better.
+        """
+        told = [] if host_name in self.time_hosts else self.time_hosts
+        within = (str(self.hosts[name].address) for name in told)
+        return list(dict.fromkeys((*self.network.time_servers, *within)))
+
     @property
     def unpinned(self) -> set[str]:
         """The public images that are named by their tags alone, which may move."""
@@ -499,9 +531,23 @@ class Placement:
     @property
     def published_ports(self) -> list[str]:
         """The names of the ports that other machines have a reason to reach."""
-        if self.service.exposed:
+        if self.service.exposed or self.kind.network_wide:
             return list(self.ports)
         return [port for port in self.ports if self.clients_of(port)]
+
+    @property
+    def openings(self) -> list[tuple[int, Protocol]]:
+        """What those are on the host, once for each protocol."""
+        return [
+            (self.ports[port], protocol)
+            for port in self.published_ports
+            for protocol in self.kind.protocols_of(port)
+        ]
+
+    @property
+    def published_on(self) -> IPv4Address:
+        """Which of its machine's addresses has these ports; 0.0.0.0 is all of them."""
+        return self.host.address if self.kind.network_wide else IPv4Address(0)
 
     def account(self, name: str) -> str:
         """What the password of one of its accounts is called in the stack's configuration."""

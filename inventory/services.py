@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Literal, get_args
 
 from inventory.hardware import Architecture
-from inventory.units import GIB, KIB, MIB
+from inventory.units import GIB, KIB, MIB, Protocol
 
 Tier = Literal["gateway", "ai", "data", "monitoring", "edge", "utility"]
 
@@ -106,6 +106,11 @@ class ServiceKind:
         ports: the ports that it listens on inside its container, by name; the first is the one
             that other services use. One that has the name of a kind that it `uses` hands that
             one's pages on: a site without it has no such port.
+        protocols: what a port speaks, by its name, where that is not TCP alone.
+        network_wide: whether the site's whole network may connect, whatever else is in it. It is
+            published on its machine's address there only: on the loopback the system may have one
+            of its kind.
+        tells_time: whether its machine answers the network's questions for the time.
         memory_bytes: the container's limit unless the site says otherwise.
         gpu_memory_bytes: what it takes of the GPU's memory unless the site says otherwise.
         page_sizes_bytes: kernels that it runs on.
@@ -125,6 +130,9 @@ class ServiceKind:
     ports: Mapping[str, int]
     memory_bytes: int
     gpu_memory_bytes: int = 0
+    protocols: Mapping[str, tuple[Protocol, ...]] = field(default_factory=dict)
+    network_wide: bool = False
+    tells_time: bool = False
     architectures: tuple[Architecture, ...] = _BOTH
     page_sizes_bytes: tuple[int, ...] = (4 * KIB, 16 * KIB)
     l4t_minimum: int | None = None
@@ -135,6 +143,10 @@ class ServiceKind:
     metrics: Metrics | None = None
     container: ContainerShape | None = None
     tiers: tuple[Tier, ...] = ALL_TIERS
+
+    def protocols_of(self, port: str) -> tuple[Protocol, ...]:
+        """What one of its ports speaks."""
+        return self.protocols.get(port, ("tcp",))
 
 
 @dataclass(frozen=True, slots=True)
@@ -553,7 +565,27 @@ KINDS: dict[str, ServiceKind] = {
         title="configuration drift check", image="", ports={}, memory_bytes=128 * MIB
     ),
     "network-tools": ServiceKind(
-        title="local DNS and time", image="", ports={"dns": 53}, memory_bytes=64 * MIB
+        title="local DNS and time",
+        image="hearth/dnsmasq",
+        ports={"dns": 53},
+        protocols={"dns": ("tcp", "udp")},
+        memory_bytes=64 * MIB,
+        network_wide=True,
+        tells_time=True,
+        container=ContainerShape(
+            # A name that it has from its file: asked for others, it may have to ask elsewhere.
+            HealthCheck(("busybox", "nslookup", "-type=a", "localhost", "127.0.0.1")),
+            command=(
+                *("--conf-file=", "--pid-file=", "--no-resolv", "--no-hosts"),
+                # Both are read anew at SIGHUP, which no other setting is.
+                f"--addn-hosts={SETTINGS}/hosts",
+                f"--servers-file={SETTINGS}/servers",
+                *("--domain-needed", "--bogus-priv", "--cache-size=1000"),
+            ),
+            # Docker lets every user of a container have its low ports.
+            user="65534:65534",
+            reload=("sh", "-c", f"dnsmasq --test -C {SETTINGS}/servers && kill -HUP 1"),
+        ),
     ),
 }
 

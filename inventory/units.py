@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
 KIB = 1024
 MIB = 1024 * KIB
 GIB = 1024 * MIB
+
+Protocol = Literal["tcp", "udp"]
 
 _SIZE_UNITS = {
     "B": 1,
@@ -56,6 +58,11 @@ def format_size(size_bytes: int) -> str:
     return f"{size_bytes} B"
 
 
+def format_port(port: int, protocol: Protocol) -> str:
+    """A port as Docker writes it, TCP unsaid: `443`, `53/udp`."""
+    return str(port) if protocol == "tcp" else f"{port}/{protocol}"
+
+
 Bytes = Annotated[
     int,
     BeforeValidator(parse_size),
@@ -75,4 +82,4 @@ Name = Annotated[
         description="lower-case letters, digits and dashes, at most 31, a letter first",
     ),
 ]
-Port = Annotated[int, Field(ge=1, le=65535, description="a TCP port")]
+Port = Annotated[int, Field(ge=1, le=65535, description="a port")]

@@ -17,6 +17,7 @@ from components.homelab.monitoring.services import (
     Loki,
     Prometheus,
 )
+from components.homelab.network import NetworkTools
 from components.homelab.ollama import Ollama
 from components.homelab.postgres import PgAdmin, Postgres, PostgresExporter
 from components.homelab.redis import Redis, RedisCommander, RedisExporter
@@ -35,6 +36,7 @@ COMPONENTS: dict[str, type[Service]] = {
     "kong": Kong,
     "loki": Loki,
     "minio": Minio,
+    "network-tools": NetworkTools,
     "nginx": Nginx,
     "ollama": Ollama,
     "pgadmin": PgAdmin,

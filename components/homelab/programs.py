@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from functools import cache
+from pathlib import Path
 
 import pulumi
 import pulumi_docker as docker
 
 from inventory.model import Placement
 from inventory.paths import PROJECT
+from inventory.services import BUILT
 
 FOLDER = PROJECT / "services"
 
@@ -25,22 +27,28 @@ def image(
         return docker.RemoteImage(name, name=placement.image, keep_locally=True, opts=opts)
     return docker.RemoteImage(
         name,
-        name=f"{placement.image}:{digest()}",
+        name=f"{placement.image}:{digest(folder(placement.image))}",
         # By the machine's engine: the newer builder would be looked for on this computer.
         build=docker.RemoteImageBuildArgs(
-            context=str(FOLDER), use_legacy_builder=True, version="1"
+            context=str(folder(placement.image)), use_legacy_builder=True, version="1"
         ),
         keep_locally=True,
         opts=opts,
     )
 
 
+def folder(image_name: str) -> Path:
+    """What an image is built from: a folder of its name, else that of the Python programs."""
+    own = FOLDER / image_name.removeprefix(BUILT)
+    return own if (own / "Dockerfile").is_file() else FOLDER
+
+
 @cache
-def digest() -> str:
-    """Changes when a program or a package that it uses does: twelve hexadecimal digits."""
+def digest(context: Path) -> str:
+    """Changes when anything does that an image is built from: twelve hexadecimal digits."""
     found = hashlib.sha256()
-    for path in sorted(FOLDER.rglob("*")):
+    for path in sorted(context.rglob("*")):
         if path.is_file() and "__pycache__" not in path.parts:
-            found.update(f"{path.relative_to(FOLDER)}\0".encode())
+            found.update(f"{path.relative_to(context)}\0".encode())
             found.update(path.read_bytes())
     return found.hexdigest()[:12]

@@ -195,10 +195,12 @@ def _networking(args: ServiceArgs) -> dict[str, object]:
         docker.ContainerPortArgs(
             internal=placement.kind.ports[port],
             external=placement.ports[port],
-            ip="0.0.0.0",  # noqa: S104 - the firewall admits by source
-            protocol="tcp",
+            # On all of them the firewall admits by source.
+            ip=str(placement.published_on),
+            protocol=protocol,
         )
         for port in placement.published_ports
+        for protocol in placement.kind.protocols_of(port)
     ]
     if shape and shape.tunnel:
         first = placement.first_port

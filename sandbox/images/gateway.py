@@ -36,8 +36,8 @@ def haproxy() -> Recipe:
 
 
 def dnsmasq() -> Recipe:
-    """The name server, in the foreground; it reads /etc/dnsmasq.conf where there is one."""
-    layer = Layer("dnsmasq", packages=("dnsmasq-base",))
+    """The name server, in the foreground; busybox asks after its health."""
+    layer = Layer("dnsmasq", packages=("dnsmasq-base", "busybox"))
     return Recipe(
         "dnsmasq",
         layer,

@@ -1,4 +1,8 @@
-"""Exactly the declared ports are open: to the world, and between the hosts."""
+"""Exactly the declared ports are open: to the world, and between the hosts.
+
+Of UDP only an answer proves anything: a silent port may be closed, or open to a program that did
+not understand. So DNS and time are asked for, everywhere; no other port of UDP is judged.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from inventory.flows import SSH_PORT, Flow, flows_into
+from inventory.units import Protocol, format_port
+from smoke.dial import QUERIES
 from smoke.probe import Sight, Target, from_host, from_outside
 from smoke.verdict import Check, judged
 from smoke.wording import listed
@@ -18,6 +24,8 @@ if TYPE_CHECKING:
 
     from inventory.model import Site
     from smoke.bench import Bench
+
+Opening = tuple[int, Protocol]
 
 WELL_KNOWN = frozenset({111, 2375, 2376, 5000, 8000, 8404, 9100})
 """What tends to stand open by accident: Docker's API, a registry, admin pages, exporters."""
@@ -55,8 +63,9 @@ async def suite(bench: Bench) -> list[Check]:
 
 
 def ports_of_interest(site: Site) -> frozenset[int]:
-    """Every port that any host declares, that any placed service has, or that is well known."""
-    declared = {flow.port for host in site.hosts for flow in flows_into(site, host)}
+    """Every TCP port that a host declares, that a placed service has, or that is well known."""
+    flows = (flow for host in site.hosts for flow in flows_into(site, host))
+    declared = {flow.port for flow in flows if flow.protocol == "tcp"}
     placed = {
         port
         for placement in site.placements()
@@ -66,15 +75,20 @@ def ports_of_interest(site: Site) -> frozenset[int]:
 
 
 def outside_targets(site: Site) -> set[Target]:
-    """Each port of interest on each host, and the control."""
-    ports = ports_of_interest(site) | {CONTROL_PORT}
-    return {(host.address, port) for host in site.hosts.values() for port in ports}
+    """Each port of interest on each host, and the control; of UDP what can be asked."""
+    dialled = ports_of_interest(site) | {CONTROL_PORT}
+    addresses = [host.address for host in site.hosts.values()]
+    return {Target(address, port) for address in addresses for port in dialled} | {
+        Target(address, port, "udp") for address in addresses for port in QUERIES
+    }
 
 
 def restricted_flows(site: Site) -> list[Restricted]:
     """The flows that are for some hosts only; ssh is the operator's and judged from outside."""
     return [
-        Restricted(name, flow, (host.address, flow.port), _clients(site, name, flow))
+        Restricted(
+            name, flow, Target(host.address, flow.port, flow.protocol), _clients(site, name, flow)
+        )
         for name, host in site.hosts.items()
         for flow in flows_into(site, name)
         if flow.port != SSH_PORT and not flow.open_to_all
@@ -92,47 +106,63 @@ def _admits(flow: Flow, source: IPv4Address) -> bool:
 
 
 def inside_targets(site: Site, source: str) -> list[Target]:
-    """The restricted ports of the other hosts."""
-    return [flow.target for flow in restricted_flows(site) if flow.host != source]
+    """The restricted ports of the other hosts, as far as they can be asked."""
+    restricted = restricted_flows(site)
+    return [flow.target for flow in restricted if flow.host != source and _can_be_told(flow.flow)]
+
+
+def _can_be_told(flow: Flow) -> bool:
+    return flow.protocol == "tcp" or flow.port in QUERIES
 
 
 def judge_outside(site: Site, source: IPv4Address | None, seen: Sight) -> list[Check]:
     """One check a host: what is open to the outside is what is declared."""
     if seen.fault:
         return [_unseen("open to the outside", seen.fault)]
-    if all((host.address, CONTROL_PORT) in seen.opened for host in site.hosts.values()):
+    if all(Target(host.address, CONTROL_PORT) in seen.opened for host in site.hosts.values()):
         fault = f"something on the way accepts every connection, even to port {CONTROL_PORT}"
         return [_unseen("open to the outside", fault)]
     return [_outside(site, name, source, seen) for name in site.hosts]
 
 
 def _outside(site: Site, name: str, source: IPv4Address | None, seen: Sight) -> Check:
+    flows = [flow for flow in flows_into(site, name) if _can_be_told(flow)]
     expected = {
-        flow.port
-        for flow in flows_into(site, name)
+        (flow.port, flow.protocol)
+        for flow in flows
         if flow.open_to_all or (source is not None and _admits(flow, source))
     }
-    ignored = {SSH_PORT} if source is None else set()
+    ignored = {(f.port, f.protocol) for f in flows if source is None and _for_networks(site, f)}
     address = site.hosts[name].address
-    opened = {port for at, port in seen.opened if at == address} - ignored
+    opened = {(port, protocol) for at, port, protocol in seen.opened if at == address} - ignored
     detail = _difference(expected, opened)
-    probed = len(ports_of_interest(site) - ignored)
+    dialled = {(port, "tcp") for port in ports_of_interest(site)} - ignored
+    asked = {(port, "udp") for port in QUERIES} - ignored
     return _check(
         name=f"{name}: open to the outside, exactly",
-        target=listed(sorted(expected)),
-        figure=listed(sorted(opened)),
+        target=_ports(expected),
+        figure=_ports(opened),
         verdict=judged(not detail),
-        detail=detail or f"{probed} ports dialled",
-        samples=probed,
+        detail=detail or f"{len(dialled)} ports of TCP dialled, {len(asked)} of UDP asked",
+        samples=len(dialled) + len(asked),
     )
 
 
-def _difference(expected: Iterable[int], opened: Iterable[int]) -> str:
+def _for_networks(site: Site, flow: Flow) -> bool:
+    """Whether it is for all of a network, in which an unknown source may be."""
+    return not {site.network.cidr, *site.network.management}.isdisjoint(flow.sources)
+
+
+def _ports(openings: Iterable[Opening]) -> str:
+    return listed(format_port(*opening) for opening in sorted(openings))
+
+
+def _difference(expected: Iterable[Opening], opened: Iterable[Opening]) -> str:
     """What is open and should not be, and the reverse; empty where they agree."""
-    unexpected = sorted(set(opened) - set(expected))
-    missing = sorted(set(expected) - set(opened))
+    unexpected = set(opened) - set(expected)
+    missing = set(expected) - set(opened)
     parts = (("open but not declared", unexpected), ("declared but closed", missing))
-    return "; ".join(f"{what}: {listed(ports)}" for what, ports in parts if ports)
+    return "; ".join(f"{what}: {_ports(openings)}" for what, openings in parts if openings)
 
 
 def judge_inside(site: Site, seen_by: Mapping[str, Sight]) -> list[Check]:
@@ -147,6 +177,10 @@ def judge_inside(site: Site, seen_by: Mapping[str, Sight]) -> list[Check]:
 
 
 def _inside(flow: Restricted, seen_by: Mapping[str, Sight]) -> Check:
+    port = format_port(flow.flow.port, flow.flow.protocol)
+    name = f"{flow.host}: {flow.flow.reason} ({port}) reached by, exactly"
+    if not _can_be_told(flow.flow):
+        return _unseen(name, f"no question is known that a program at {port} answers")
     sources = [host for host in seen_by if host != flow.host]
     unasked = set(flow.clients) - set(sources)
     reached = {host for host in sources if flow.target in seen_by[host].opened}
@@ -156,7 +190,7 @@ def _inside(flow: Restricted, seen_by: Mapping[str, Sight]) -> Check:
     faults = "; ".join(f"{what}: {listed(hosts)}" for what, hosts in parts if hosts)
     closed = f"closed to {listed(host for host in sources if host not in flow.clients)}"
     return _check(
-        name=f"{flow.host}: {flow.flow.reason} ({flow.flow.port}) reached by, exactly",
+        name=name,
         target=listed(sorted(flow.clients)),
         figure=listed(sorted(reached)),
         verdict="inconclusive" if unasked and not faults else judged(not faults),

@@ -37,7 +37,8 @@ def texts(site: Site, host_name: str) -> dict[str, str]:
     rules = firewall.backend(SANDBOXED)
     return {
         "52hearth": render("apt/52hearth.j2", lock_seconds=packages.LOCK_SECONDS),
-        "chrony.conf": render("chrony/chrony.conf.j2", servers=site.network.time_servers),
+        "chrony.conf": clock.settings(site, host_name),
+        "chrony-tells.conf": render("systemd/chrony-tells.conf.j2"),
         "daemon.json": docker.daemon_settings(site, host, RELEASE),
         "journald.conf": render("journald/hearth.conf.j2"),
         "motd": greeting(site, host_name),
@@ -61,7 +62,10 @@ def inventory(site: Site, folder: Path) -> dict[str, Any]:
             *firewall.packages(SANDBOXED),
         ],
     }
-    hosts = {name: {"files": str(folder / name)} for name in site.hosts}
+    hosts = {
+        name: {"files": str(folder / name), "tells_time": name in site.time_hosts}
+        for name in site.hosts
+    }
     return {"all": {"hosts": hosts, "vars": variables}}
 
 

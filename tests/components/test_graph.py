@@ -233,19 +233,31 @@ def test_ports_are_published_where_another_machine_has_a_reason_to_connect(lab: 
     for placement in lab.provisioned:
         shape, inputs = placement.kind.container, lab.containers[placement.reference].inputs
         published = [] if shape and shape.host_network else placement.published_ports
-        everywhere = [port for port in inputs.get("ports", []) if port["ip"] == "0.0.0.0"]  # noqa: S104
-        assert [port["external"] for port in everywhere] == [
-            placement.ports[port] for port in published
+        beyond = [port for port in inputs.get("ports", []) if port["ip"] != "127.0.0.1"]
+        assert [(port["external"], port["protocol"]) for port in beyond] == [
+            (placement.ports[port], protocol)
+            for port in published
+            for protocol in placement.kind.protocols_of(port)
         ]
+        assert {port["ip"] for port in beyond} <= {str(placement.published_on)}
+
+
+def test_the_name_server_leaves_the_loopbacks_port_to_the_systems_resolver(homelab: Lab) -> None:
+    ports = homelab.containers["pi31.network-tools"].inputs["ports"]
+    assert [(port["ip"], port["external"], port["protocol"]) for port in ports] == [
+        ("192.168.1.234", 53, "tcp"),
+        ("192.168.1.234", 53, "udp"),
+    ]
+    everything = {p["ip"] for c in homelab.containers.values() for p in c.inputs.get("ports", [])}
+    assert everything == {"0.0.0.0", "127.0.0.1", "192.168.1.234"}  # noqa: S104 - where it is published
 
 
 def test_a_port_for_a_tunnel_is_reached_from_its_own_machine_alone(lab: Lab) -> None:
     for placement in lab.provisioned:
         shape, inputs = placement.kind.container, lab.containers[placement.reference].inputs
-        beyond = [port for port in inputs.get("ports", []) if port["ip"] != "0.0.0.0"]  # noqa: S104
-        assert {port["ip"] for port in beyond} <= {"127.0.0.1"}
+        own = [port for port in inputs.get("ports", []) if port["ip"] == "127.0.0.1"]
         tunnel = [placement.ports[placement.first_port]] if shape and shape.tunnel else []
-        assert [port["external"] for port in beyond] == tunnel
+        assert [port["external"] for port in own] == tunnel
 
 
 def test_a_service_on_its_machines_own_network_is_on_no_other(lab: Lab) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from components.homelab import programs
 from inventory.loading import load
 from tests.components.recorder import record_site
@@ -13,7 +11,9 @@ from tests.components.recorder import record_site
 
 def test_a_real_machine_builds_the_programs_of_this_checkout() -> None:
     images = record_site(load("homelab")).of_type("RemoteImage")
-    assert images["agx0.assistant"].inputs["name"] == f"hearth/assistant:{programs.digest()}"
+    assert images["agx0.assistant"].inputs["name"] == (
+        f"hearth/assistant:{programs.digest(programs.FOLDER)}"
+    )
     assert images["agx0.assistant"].inputs["build"]["context"] == str(programs.FOLDER)
     assert "build" not in images["pi51.nginx"].inputs
 
@@ -24,17 +24,23 @@ def test_a_sandbox_builds_nothing_on_its_machines() -> None:
 
 
 def test_a_changed_program_is_another_image(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr(programs, "FOLDER", tmp_path)
     (tmp_path / "app.py").write_text("one\n")
-    seen = [programs.digest.__wrapped__()]
+    seen = [programs.digest.__wrapped__(tmp_path)]
     (tmp_path / "__pycache__").mkdir()
     (tmp_path / "__pycache__" / "app.pyc").write_text("compiled")
-    seen.append(programs.digest.__wrapped__())
+    seen.append(programs.digest.__wrapped__(tmp_path))
     (tmp_path / "app.py").write_text("two\n")
-    seen.append(programs.digest.__wrapped__())
+    seen.append(programs.digest.__wrapped__(tmp_path))
     assert seen[0] == seen[1] != seen[2]
+
+
+def test_an_image_with_a_folder_of_its_own_is_built_from_that_alone() -> None:
+    own = programs.FOLDER / "dnsmasq"
+    image = record_site(load("homelab")).of_type("RemoteImage")["pi31.network-tools"].inputs
+    assert image["name"] == f"hearth/dnsmasq:{programs.digest(own)}"
+    assert image["build"]["context"] == str(own)
 
 
 def test_what_is_built_has_all_that_it_copies() -> None:

@@ -40,8 +40,9 @@ States = Iterator[tuple[str, Scripts]]
 Changes = dict[str, dict[str, Any]]
 """Fields of a script, by what is wrong."""
 
-IN_SANDBOX = ("pi5", "nano-r32")
-"""A board's place in the sandbox, and one whose system is not the container's at all."""
+IN_SANDBOX = ("pi5", "nano-r32", "pi3")
+"""A board's place in the sandbox, one whose system is not the container's at all, and the one that
+tells the time."""
 TIERS = ("pi5-trixie", "agx-r36", "nano-r32", "pi5", "pi4", "pi3")
 """A machine of each tier, in their order."""
 THREE = ("pi5-trixie", "nano-r32", "pi5")

@@ -22,7 +22,7 @@ ADMITS = (
     f"install -m 600 -o hearth -g hearth {NEW_KEY} {KEYS}.new && "
     f"mv {KEYS}.new {KEYS} && rm -f {NEW_KEY}"
 )
-IN_SANDBOX = ["nano-r32", "pi5"]
+IN_SANDBOX = ["nano-r32", "pi3", "pi5"]
 READ_BY = [
     ("agx-r36", "Docker's version is pinned", ""),
     ("pi3", "Kernel settings", "sysctl -qp /etc/sysctl.d/90-hearth.conf"),
@@ -206,7 +206,8 @@ def test_the_greeting_says_what_the_machine_is_and_runs(bare: Run) -> None:
     greeting = bare.files("pi5")["/etc/motd"]
     assert "pi5: Raspberry Pi 5 (8 GB), gateway of boards, 10.20.0.20\n" in greeting
     assert "runs: nginx :80 :443 :3000, engine :8000 :8405, redis :6379\n" in greeting
-    assert "runs: nothing yet\n" in bare.files("pi3")["/etc/motd"]
+    assert "runs: network-tools :53\n" in bare.files("pi3")["/etc/motd"]
+    assert "runs: nothing yet\n" in bare.files("pi4-trixie")["/etc/motd"]
 
 
 def test_logs_never_fill_a_card(bare: Run) -> None:

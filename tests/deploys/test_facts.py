@@ -30,6 +30,11 @@ def facts(visitor: Visitor, board: str, /, **changes: str) -> Answer:
     return read
 
 
+def listener(port: int, address: str, process: str, protocol: str = "tcp") -> Answer:
+    """A program that waits for somebody; no address is all of them."""
+    return {"port": port, "protocol": protocol, "address": address, "process": process}
+
+
 @pytest.mark.parametrize("board", BOARDS)
 def test_every_fact_of_every_board_can_be_read(visitor: Visitor, board: str) -> None:
     read = facts(visitor, board)
@@ -172,11 +177,15 @@ def test_dockers_snap_is_seen(visitor: Visitor) -> None:
 
 def test_ports_have_their_processes_where_root_looked(visitor: Visitor) -> None:
     assert facts(visitor, "pi5")["ports"] == [
-        {"port": 22, "process": "sshd"},
-        {"port": 631, "process": "cupsd"},
+        listener(22, "", "sshd"),
+        listener(631, "127.0.0.1", "cupsd"),
     ]
-    assert {"port": 11435, "process": "ollama"} in facts(visitor, "orin-nano-r36")["ports"]
-    assert facts(visitor, "pi3")["ports"] == [{"port": 22, "process": ""}]
+    assert facts(visitor, "pi3")["ports"] == [listener(22, "", "")]
+    assert facts(visitor, "orin-nano-r36")["ports"][1:] == [
+        listener(53, "127.0.0.53", "systemd-resolve"),
+        listener(53, "127.0.0.53", "systemd-resolve", "udp"),
+        listener(11435, "", "ollama"),
+    ]
 
 
 def test_ports_are_read_from_the_kernel_where_there_is_no_ss(visitor: Visitor) -> None:
@@ -185,10 +194,17 @@ def test_ports_are_read_from_the_kernel_where_there_is_no_ss(visitor: Visitor) -
    0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 17230 1
    1: 9301A8C0:0016 FA01A8C0:C4B2 01 00000000:00000000 02:000A9D4B 00000000     0        0 18121 2
   sl  local_address                         remote_address                        st tx_queue
-   0: 00000000000000000000000000000000:0016 00000000000000000000000000000000:0000 0A 00000000"""
+   0: 00000000000000000000000000000000:0016 00000000000000000000000000000000:0000 0A 00000000
+   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+  614: 3500007F:0035 00000000:0000 07 00000000:00000000 00:00000000 00000000   101        0 17003 2
+  615: EA01A8C0:A1B2 0101A8C0:007B 01 00000000:00000000 00:00000000 00000000   101        0 17009 2
+  sl  local_address                         remote_address                        st tx_queue
+  616: 00000000000000000000000001000000:14E9 00000000000000000000000000000000:0000 07 00000000"""
     assert facts(visitor, "pi5", ports=table)["ports"] == [
-        {"port": 22, "process": ""},
-        {"port": 8080, "process": ""},
+        listener(22, "", ""),
+        listener(53, "127.0.0.53", "", "udp"),
+        listener(5353, "00000000000000000000000001000000", "", "udp"),
+        listener(8080, "127.0.0.1", ""),
     ]
 
 

@@ -399,19 +399,47 @@ def test_a_port_that_another_program_holds_is_an_error(visitor: Visitor) -> None
 
 @pytest.mark.parametrize("process", ["dockerd", "docker-proxy"])
 def test_a_port_that_docker_holds_is_our_own(visitor: Visitor, process: str) -> None:
-    row = f'LISTEN 0 4096 0.0.0.0:443 0.0.0.0:* users:(("{process}",pid=1,fd=3))'
+    row = f'tcp LISTEN 0 4096 0.0.0.0:443 0.0.0.0:* users:(("{process}",pid=1,fd=3))'
     assert changed(visitor, "ports", row) == []
 
 
 def test_a_port_that_no_other_machine_uses_may_be_taken(visitor: Visitor) -> None:
     # The site's own Ollama there is used by the assistant beside it alone.
     assert told(visitor, "orin-nano-r36", "orin0", "ports") == []
-    row = 'LISTEN 0 4096 127.0.0.1:6379 0.0.0.0:* users:(("redis-server",pid=1,fd=3))'
+    row = 'tcp LISTEN 0 4096 127.0.0.1:6379 0.0.0.0:* users:(("redis-server",pid=1,fd=3))'
     assert changed(visitor, "ports", row) == []
 
 
 def test_a_holder_that_only_root_can_see_is_a_warning(visitor: Visitor) -> None:
-    assert changed(visitor, "ports", "LISTEN 0 4096 0.0.0.0:443 0.0.0.0:*") == ["warning ports"]
+    row = "tcp LISTEN 0 4096 0.0.0.0:443 0.0.0.0:*"
+    assert changed(visitor, "ports", row) == ["warning ports"]
+
+
+def test_a_port_of_one_protocol_may_be_taken_for_the_other(visitor: Visitor) -> None:
+    assert changed(visitor, "ports", "udp UNCONN 0 0 0.0.0.0:443 0.0.0.0:*") == []
+
+
+NAMES = services(**{"network-tools": {}})
+
+
+def test_another_name_server_is_an_error_for_each_protocol(visitor: Visitor) -> None:
+    holder = 'users:(("named",pid=1,fd=3))'
+    rows = f"tcp LISTEN 0 10 *:53 *:* {holder}\nudp UNCONN 0 0 192.168.1.234:53 *:* {holder}"
+    lines = told(visitor, "pi3", "pi31", "ports", place=NAMES, changes={"ports": rows})
+    assert [line.partition(";")[0] for line in lines] == [
+        "error: port 53 of network-tools is taken by named | "
+        "look there with `sudo ss -ltnp 'sport = :53'`",
+        "error: port 53/udp of network-tools is taken by named | "
+        "look there with `sudo ss -lunp 'sport = :53'`",
+    ]
+
+
+def test_ubuntus_own_resolver_is_not_in_the_way_of_the_labs(visitor: Visitor) -> None:
+    # It has port 53 of an address of the loopback; ours is published on the machine's own.
+    assert told(visitor, "agx-r36", "agx0", "ports", place=NAMES) == []
+    everywhere = services(redis={"port": 53, "clients": ["pi51"]})
+    (line,) = told(visitor, "agx-r36", "agx0", "ports", place=everywhere)
+    assert line.startswith("error: port 53 of redis is taken by systemd-resolve | ")
 
 
 @pytest.mark.parametrize(

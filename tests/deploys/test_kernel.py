@@ -11,6 +11,8 @@ from tests.deploys.record import INSTALL, PLACED, Run
 Runs = dict[str, Run]
 
 BOARDS = sorted(load(str(PROJECT / "tests" / "sites" / "valid" / "boards.yaml")).hosts)
+TELLS_TIME = "pi3"
+NFTABLES = "/etc/nftables.conf"
 PIS = ("pi3", "pi4", "pi4-trixie", "pi5", "pi5-trixie")
 CGROUPS = "Memory limits work (cgroups)"
 SYSCTL = "/etc/sysctl.d/90-hearth.conf"
@@ -101,12 +103,42 @@ def test_a_container_leaves_kernel_clock_and_swap_to_its_host(runs: Runs, place:
     assert [c for c in commands if any(word in c for word in touching)] == [chrony]
 
 
-@pytest.mark.parametrize("board", BOARDS)
-def test_clocks_follow_the_sites_time_servers_and_serve_nobody(bare: Run, board: str) -> None:
+def test_the_machine_that_tells_the_time_does_so_in_a_container_as_well(runs: Runs) -> None:
+    run = runs["sandbox"]
+    told = run.files("pi3")["/etc/systemd/system/chrony.service.d/hearth.conf"].splitlines()
+    # Debian's unit asks for a capability that containers lack.
+    assert told[told.index("[Unit]") + 1] == "ConditionCapability="
+    assert told[-2:] == ["ExecStart=", "ExecStart=!/usr/sbin/chronyd -x $DAEMON_OPTS"]
+    read = "systemctl daemon-reload && systemctl try-restart chrony"
+    assert run.follow_up("pi3", "Time without setting it") == read
+    assert "systemctl start chrony.service" in run.commands("pi3")
+
+
+@pytest.mark.parametrize("board", [board for board in BOARDS if board != TELLS_TIME])
+def test_clocks_follow_the_sites_time_servers_and_the_labs_own_and_serve_nobody(
+    bare: Run, board: str
+) -> None:
     lines = bare.files(board)["/etc/chrony/chrony.conf"].splitlines()
-    assert lines[:2] == ["server 10.20.0.1 iburst", "server time.example.org iburst"]
-    assert {"makestep 1.0 3", "port 0", "cmdport 0"} <= set(lines)
+    assert [line for line in lines if "iburst" in line] == [
+        "server 10.20.0.1 iburst",
+        "pool time.example.org iburst",
+        "server 10.20.0.24 iburst",
+    ]
+    assert {"makestep 1.0 -1", "port 0", "cmdport 0"} <= set(lines)
+    assert not [line for line in lines if line.startswith(("allow", "local"))]
     assert bare.follow_up(board, "Time servers") == "systemctl try-restart chrony"
+
+
+def test_one_machine_tells_the_network_the_time_even_while_nobody_tells_it(bare: Run) -> None:
+    lines = bare.files(TELLS_TIME)["/etc/chrony/chrony.conf"].splitlines()
+    assert [line for line in lines if "iburst" in line] == [
+        "server 10.20.0.1 iburst",
+        "pool time.example.org iburst",
+    ]
+    assert {"allow 10.20.0.0/24", "local stratum 10", "cmdport 0"} <= set(lines)
+    assert "port 0" not in lines
+    rule = 'udp dport 123 ip saddr { 10.20.0.0/24 } accept comment "time"'
+    assert rule in bare.files(TELLS_TIME)[NFTABLES]
 
 
 @pytest.mark.parametrize("board", ["pi3", "pi4"])

@@ -146,12 +146,13 @@ def test_a_scan_of_every_port_finds_what_the_site_declares_from_everywhere(lab: 
 
 
 def declared(site: Site, source: str) -> set[tuple[str, int]]:
-    """What the site says may be opened from an address."""
+    """The TCP ports that the site says may be opened from an address."""
     return {
         (str(host.address), flow.port)
         for name, host in site.hosts.items()
         for flow in flows_into(site, name)
-        if any(IPv4Address(source) in network for network in flow.sources)
+        if flow.protocol == "tcp"
+        and any(IPv4Address(source) in network for network in flow.sources)
     }
 
 

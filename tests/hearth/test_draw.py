@@ -286,6 +286,10 @@ def test_the_gateway_shows_its_open_ports() -> None:
     assert label("pi51") == [("80, 443, 3000 from anywhere", "route-label")]
 
 
+def test_what_the_network_may_ask_for_is_on_its_machine_once_a_port() -> None:
+    assert label("pi31")[0] == ("53, 123 from the network", "route-label")
+
+
 def test_clients_too_many_to_name_are_counted() -> None:
     site = grown(3)
     lines = [line.text for line in layout(site).cards[LONGEST_NAME].lines]

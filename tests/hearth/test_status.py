@@ -86,6 +86,12 @@ def test_the_table_names_what_is_not_well(found: SiteStatus) -> None:
     assert line.split() == ["engine", "pi51", "-", "real", "unhealthy"]
 
 
+def test_a_port_of_udp_says_so(found: SiteStatus) -> None:
+    ports = {service.service: service.ports for service in found.services}
+    assert ports["pi31.network-tools"] == ("53", "53/udp")
+    assert ports["pi51.nginx"] == ("80", "443", "3000")
+
+
 def test_a_starting_container_is_not_well_yet() -> None:
     row = {"Status": "Up 3 seconds (health: starting)", "State": "running"}
     assert state_of(row) == "starting"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Network
 from pathlib import Path
 
 from inventory.flows import CONTAINERS, flows_into
@@ -18,10 +19,11 @@ MONITORED = {9100: [GATEWAY], 8889: [GATEWAY]}
 """Prometheus, on the gateway, asks every machine's node exporter and collector."""
 
 
-def opened(host: str, site: Site | None = None) -> dict[int, list[str]]:
+def opened(host: str, site: Site | None = None, protocol: str = "tcp") -> dict[int, list[str]]:
     return {
         flow.port: [str(source) for source in flow.sources]
         for flow in flows_into(site or load("homelab"), host)
+        if flow.protocol == protocol
     }
 
 
@@ -84,3 +86,43 @@ def test_a_planned_service_opens_nothing() -> None:
 def test_a_service_that_nobody_needs_opens_nothing() -> None:
     alone = generate.site([Machine("data", {"postgres": {}, "redis": {}, "loki": {}})])
     assert opened("data1", Site.model_validate(alone | {"routes": {}})).keys() == {22}
+
+
+NETWORK = "192.168.1.0/24"
+OWN_CONTAINERS = str(CONTAINERS)
+
+
+def test_the_whole_network_may_ask_for_names_and_the_time_and_containers_beside_for_names() -> None:
+    assert opened("pi31")[53] == [OWN_CONTAINERS, NETWORK]
+    assert opened("pi31", protocol="udp") == {53: [OWN_CONTAINERS, NETWORK], 123: [NETWORK]}
+    site = load("homelab")
+    others = [name for name in site.hosts if name != "pi31"]
+    assert all(opened(name, site, "udp") == {} for name in others)
+
+
+def test_networks_that_overlap_are_one() -> None:
+    # nftables refuses a set of addresses that names one twice.
+    site = load("homelab")
+    inside = site.network.model_copy(update={"cidr": IPv4Network("172.20.0.0/16")})
+    assert opened("pi31", site.model_copy(update={"network": inside}))[53] == [OWN_CONTAINERS]
+
+
+def test_without_its_image_nobody_tells_the_time() -> None:
+    site = load("sandbox")
+    assert site.registry is not None
+    images = {k: image for k, image in site.registry.images.items() if k != "network-tools"}
+    registry = site.registry.model_copy(update={"images": images})
+    without = site.model_copy(update={"registry": registry})
+    assert opened("pi31", without, "udp") == {}
+    assert without.time_sources("agx0") == ["pool.ntp.org"]
+    assert site.time_sources("agx0") == ["pool.ntp.org", "192.168.1.234"]
+
+
+def test_two_machines_that_tell_the_time_do_not_ask_each_other() -> None:
+    site = load("homelab")
+    names = site.hosts["pi31"].services["network-tools"]
+    services = site.hosts["pi41"].services | {"network-tools": names}
+    second = site.hosts["pi41"].model_copy(update={"services": services})
+    both = site.model_copy(update={"hosts": site.hosts | {"pi41": second}})
+    assert both.time_sources("pi31") == both.time_sources("pi41") == ["pool.ntp.org"]
+    assert both.time_sources("agx0") == ["pool.ntp.org", "192.168.1.204", "192.168.1.234"]

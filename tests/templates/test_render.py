@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from ipaddress import IPv4Network
+from pathlib import Path
 
 import pytest
 from jinja2 import UndefinedError
@@ -12,6 +13,7 @@ from inventory.flows import SSH_PORT, Flow, flows_into
 from inventory.loading import load
 from templates import render
 
+BOARDS = Path(__file__).parents[1] / "sites" / "valid" / "boards.yaml"
 FIREWALL = "nftables/nftables.conf.j2"
 NGINX = {
     "engine_name": "engine",
@@ -20,12 +22,13 @@ NGINX = {
     "fallbacks": [],
     "grafana": None,
 }
-RULE = re.compile(r'tcp dport (\d+) ip saddr \{ (.+) \} accept comment "(.+)"')
+RULE = re.compile(r'(tcp|udp) dport (\d+) ip saddr \{ (.+) \} accept comment "(.+)"')
 
 
-def rules(text: str) -> set[tuple[int, tuple[str, ...], str]]:
+def rules(text: str) -> set[tuple[str, int, tuple[str, ...], str]]:
     """The openings of a firewall file."""
-    return {(int(port), tuple(s.split(", ")), why) for port, s, why in RULE.findall(text)}
+    found = RULE.findall(text)
+    return {(protocol, int(port), tuple(s.split(", ")), why) for protocol, port, s, why in found}
 
 
 @pytest.mark.parametrize(
@@ -45,7 +48,7 @@ def test_a_value_that_nobody_gave_is_an_error(template: str, missing: str) -> No
 @pytest.mark.parametrize("host", load("homelab").hosts)
 def test_the_firewall_opens_each_declared_flow_and_no_other(host: str) -> None:
     flows = flows_into(load("homelab"), host)
-    expected = {(f.port, tuple(str(s) for s in f.sources), f.reason) for f in flows}
+    expected = {(f.protocol, f.port, tuple(str(s) for s in f.sources), f.reason) for f in flows}
     text = render(FIREWALL, flows=flows, ssh_port=SSH_PORT)
     assert rules(text) == expected
     assert text.count("accept comment") == len(flows)
@@ -54,7 +57,7 @@ def test_the_firewall_opens_each_declared_flow_and_no_other(host: str) -> None:
 def test_a_flow_from_several_machines_is_one_rule() -> None:
     sources = (IPv4Network("192.168.1.147/32"), IPv4Network("192.168.1.154/32"))
     text = render(FIREWALL, flows=[Flow(5432, sources, "postgres")], ssh_port=SSH_PORT)
-    assert rules(text) == {(5432, ("192.168.1.147/32", "192.168.1.154/32"), "postgres")}
+    assert rules(text) == {("tcp", 5432, ("192.168.1.147/32", "192.168.1.154/32"), "postgres")}
 
 
 def test_the_firewall_drops_what_no_rule_admits() -> None:
@@ -62,6 +65,16 @@ def test_the_firewall_drops_what_no_rule_admits() -> None:
     assert rules(text) == set()
     lines = [line.strip() for line in text.splitlines()]
     assert lines[-3:] == ["drop", "}", "}"]
+
+
+@pytest.mark.parametrize("site", ["homelab", "boards"])
+def test_the_older_kernels_firewall_opens_the_same(site: str) -> None:
+    loaded = load(site if site == "homelab" else str(BOARDS))
+    for host in loaded.hosts:
+        flows = flows_into(loaded, host)
+        text = render("iptables/hearth-firewall.j2", flows=flows, ssh_port=SSH_PORT)
+        admitted = re.findall(r"-p (\w+) --dport (\d+) -s (\S+) ", text)
+        assert admitted == [(f.protocol, str(f.port), str(s)) for f in flows for s in f.sources]
 
 
 def test_nginx_hands_tokens_on_as_they_come() -> None:
