@@ -134,7 +134,7 @@ def _kong_service(name: str, route: Route, redis: Placement, redis_password: str
         "protocol": "http",
         "port": 80,
         **({"path": route.target} if route.target else {}),
-        "connect_timeout": 2000,
+        "connect_timeout": 1000,
         "read_timeout": timeout,
         "write_timeout": timeout,
         "retries": 2,

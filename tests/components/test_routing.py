@@ -43,7 +43,7 @@ class Facts:
     healthy_after: int
     unhealthy_after: int
     response_timeout: float
-    connect_timeout: float = 2.0
+    connect_timeout: float = 1.0
     retries: int = 2
 
 
