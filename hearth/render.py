@@ -26,7 +26,9 @@ def render_site(site: Site, folder: Path) -> list[Path]:
         files[f"{site.gateway}/haproxy.cfg"] = haproxy_config(site)
         files[f"{site.gateway}/limits.lua"] = limits_lua(site)
     if "kong" in kinds:
-        files[f"{site.gateway}/kong.yaml"] = kong_config(site, BLANK, dict.fromkeys(site.api_clients, BLANK))
+        files[f"{site.gateway}/kong.yaml"] = kong_config(
+            site, BLANK, dict.fromkeys(site.api_clients, BLANK)
+        )
     for name in site.hosts:
         files[f"{name}/nftables.conf"] = render(
             "nftables/nftables.conf.j2", flows=flows_into(site, name), ssh_port=SSH_PORT

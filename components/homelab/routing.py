@@ -17,8 +17,8 @@ from inventory.model import HealthProbe, Placement, Route, Site
 from inventory.services import GATEWAY_ENGINES, KINDS, SETTINGS
 from templates import render
 
-REDIS_PASSWORD = "redis-password"
-"""The file in which HAProxy finds it."""  # noqa: S105 - a name
+REDIS_PASSWORD = "redis-password"  # noqa: S105 - a name
+"""The file in which HAProxy finds it."""
 
 _KONG_TELLS_CONSUMER = (
     "local consumer = kong.client.get_consumer() "
@@ -167,9 +167,7 @@ def kong_config(site: Site, redis_password: str, keys: Mapping[str, str]) -> str
 
 
 def _kong_consumers(keys: Mapping[str, str]) -> list[dict[str, Any]]:
-    return [
-        {"username": name, "keyauth_credentials": [{"key": key}]} for name, key in keys.items()
-    ]
+    return [{"username": name, "keyauth_credentials": [{"key": key}]} for name, key in keys.items()]
 
 
 def _kong_keys() -> dict[str, Any]:

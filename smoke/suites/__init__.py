@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from smoke.suites import chat, exposure, rate_limit, split
+from smoke.suites import chat, exposure, keys, rate_limit, split
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 # The burst comes last: it spends what the other suites may ask for.
 SUITES: Mapping[str, Suite] = {
     "exposure": exposure.suite,
+    "keys": keys.suite,
     "chat": chat.suite,
     "split": split.suite,
     "rate-limit": rate_limit.suite,

@@ -363,7 +363,9 @@ def broken() -> Iterator[Any]:
     )
     yield case("a plugin that is not known", lambda d: d["plugins"][0].update(name="request-id"))
     yield case("a client without a name", lambda d: d["consumers"][0].pop("username"))
-    yield case("a key without its text", lambda d: d["consumers"][0].update(keyauth_credentials=[{}]))
+    yield case(
+        "a key without its text", lambda d: d["consumers"][0].update(keyauth_credentials=[{}])
+    )
     yield case(
         "a misspelt place of a key",
         lambda d: plugin(d["services"][0], "key-auth").update(key_in_headers=True),

@@ -39,6 +39,7 @@ class Behaviour:
         forgive: Whether a refused client is ever let in again.
         busy_first: So many requests are answered 503 before the first other.
         stall: From when to when, in seconds since the first request, nothing is answered.
+        key: Without this API key a request is answered 401; None for everybody.
     """
 
     delay_s: float = 0.0
@@ -53,6 +54,7 @@ class Behaviour:
     forgive: bool = True
     busy_first: int = 0
     stall: tuple[float, float] | None = None
+    key: str | None = None
     requests: list[dict[str, object]] = field(default_factory=list)
 
 
@@ -69,7 +71,12 @@ class Gateway:
     async def chat(self, request: web.Request) -> web.StreamResponse:
         """Answer as the behaviour says."""
         how = self.behaviour
-        how.requests.append(await request.json())
+        if how.key is not None and request.headers.get("apikey") != how.key:
+            return web.Response(status=401)
+        body = await request.json()
+        if "options" not in body:
+            return web.Response(status=400)
+        how.requests.append(body)
         number = len(how.requests)
         if number <= how.busy_first:
             return web.Response(status=503, headers={"Retry-After": "0"})
