@@ -28,7 +28,8 @@ from tests import generate
 
 KEYS = {"phone": "the-key-of-the-phone", "smoke": "the-key-of-smoke"}
 PASSWORD = "the-password-of-redis"  # noqa: S105 - made up here
-SECONDS = 10
+SECONDS = 30
+"""For anything to happen, on a machine that others keep busy."""
 
 
 def needs(*programs: str) -> pytest.MarkDecorator:

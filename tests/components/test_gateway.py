@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import redis
 
 from components.homelab.routing import key_map
-from tests.components.gateway import KEYS, Gateway, ask, needs, running, told
+from tests.components.gateway import KEYS, PASSWORD, SECONDS, Gateway, ask, needs, running, told
 
 pytestmark = needs("haproxy", "redis-server")
 PHONE, SMOKE = KEYS["phone"], KEYS["smoke"]
@@ -25,8 +26,8 @@ def gateway(tmp_path: Path) -> Iterator[Gateway]:
 
 
 def wait(true: Callable[[], bool]) -> None:
-    """Waits until something is so, at most ten seconds."""
-    deadline = time.monotonic() + 10
+    """Waits until something is so."""
+    deadline = time.monotonic() + SECONDS
     while not true():
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -108,6 +109,15 @@ def test_a_limit_is_still_in_force_after_haproxy_was_restarted(gateway: Gateway)
     assert statuses(gateway, PHONE, 2) == [200, 429]
 
 
+def test_a_count_goes_when_its_window_is_over(gateway: Gateway) -> None:
+    statuses(gateway, PHONE, 1)
+    with redis.Redis(port=gateway.redis.port, password=PASSWORD) as found:
+        (name,) = found.keys()
+        start = time.time() // 3600 * 3600
+        assert name.decode() == f"limit:chat1:3600:phone:{start:.0f}"
+        assert 0 < found.ttl(name) <= 3600
+
+
 def test_requests_at_once_are_counted_one_by_one(gateway: Gateway) -> None:
     found: list[int] = []
     threads = [
@@ -137,7 +147,7 @@ def test_a_redis_that_does_not_answer_holds_requests_up_a_tenth_of_a_second(
     gateway.redis.signal(signal.SIGSTOP)
     started = time.monotonic()
     assert statuses(gateway, PHONE, 1) == [200]
-    assert 0.1 <= time.monotonic() - started < 0.5
+    assert 0.1 <= time.monotonic() - started < 1
     assert "not counted by Redis: no answer" in gateway.haproxy.log
 
 
@@ -165,8 +175,14 @@ def test_a_changed_map_of_keys_is_read_without_losing_a_request(tmp_path: Path) 
             assert ask(gateway.url, apikey="the-key-of-the-laptop").status == 401
             keys = {**KEYS, "laptop": "the-key-of-the-laptop"}
             (gateway.folder / "keys.map").write_text(key_map(keys))
-            gateway.haproxy.signal(signal.SIGUSR2)
-            wait(lambda: ask(gateway.url, apikey="the-key-of-the-laptop").status == 200)
+            for _ in range(SECONDS):
+                # More than once: a master that is still starting overlooks a signal.
+                gateway.haproxy.signal(signal.SIGUSR2)
+                time.sleep(1)
+                if ask(gateway.url, apikey="the-key-of-the-laptop").status == 200:
+                    break
+            else:
+                pytest.fail("the new key is not known")
         finally:
             over.set()
             asker.join()
