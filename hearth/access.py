@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
+from inventory.errors import HearthError
 from inventory.model import Site
 from inventory.paths import state_dir
 from inventory.ssh import lab_namespace, write_ssh_config
 from smoke.access import Access
 
 HTTPS = 443
+KEY_HEADER = "apikey"
+KEY_VARIABLE = "HEARTH_API_KEY"
 
 
 def gateway_url(site: Site) -> str:
@@ -19,6 +25,30 @@ def gateway_url(site: Site) -> str:
     return f"https://{site.hosts[site.gateway].address}"
 
 
+def key_file(site: Site) -> Path:
+    """The header with the smoke suites' key, as `curl -H @FILE` reads it; `Stack` writes it."""
+    return state_dir(site.name) / "smoke.header"
+
+
+def smoke_key(site: Site) -> str:
+    """The key that the smoke suites ask with: HEARTH_API_KEY, else the file's; empty without keys.
+
+    Raises:
+        HearthError: The site has clients, and there is neither.
+    """
+    if given := os.environ.get(KEY_VARIABLE):
+        return given
+    if not site.api_clients:
+        return ""
+    file = key_file(site)
+    if not file.is_file():
+        raise HearthError(
+            f"{file}: no API key there; `hearth provision` writes it, "
+            f"or put one into {KEY_VARIABLE}"
+        )
+    return file.read_text().strip().removeprefix(f"{KEY_HEADER}: ")
+
+
 def access_to(site: Site) -> Access:
     """The ways into a site from this machine."""
     enter = ("nsenter", f"--net=/run/netns/{lab_namespace(site.name)}") if site.sandbox else ()
@@ -28,4 +58,5 @@ def access_to(site: Site) -> Access:
         ca_file=state_dir(site.name) / "ca.crt",
         connect_command=enter,
         outside_address=site.sandbox.operator if site.sandbox else None,
+        api_key=smoke_key(site),
     )

@@ -264,6 +264,17 @@ def render(
         out.print(str(path))
 
 
+@app.command(rich_help_panel=SITE)
+def key(
+    site: SiteArgument,
+    client: Annotated[str, typer.Argument(help="one of the site's `api_clients`")],
+) -> None:
+    """Print the API key of a client, which it sends as the header `apikey`."""
+    from hearth.engine import Stack  # noqa: PLC0415 - imports the toolchain
+
+    sys.stdout.write(Stack(site, load(site)).api_key(client) + "\n")
+
+
 @app.command(rich_help_panel=STEP)
 def setup() -> None:
     """Find, download or build the Pulumi CLI, its Python language host and the docker plugin."""
@@ -542,7 +553,7 @@ def _smoke(site: Site, suites: list[str] | None, json_file: Path | None) -> Repo
 
 def _summary(site_argument: str, site: Site) -> None:
     """What runs where, how to look at it, how to stop it."""
-    from hearth.access import gateway_url  # noqa: PLC0415
+    from hearth.access import gateway_url, key_file  # noqa: PLC0415
     from hearth.status import look  # noqa: PLC0415
 
     look(site).show(out)
@@ -555,7 +566,9 @@ def _summary(site_argument: str, site: Site) -> None:
         if site.sandbox
         else f"ssh -F {os.path.relpath(write_ssh_config(site))} {site.gateway}"
     )
-    out.print(f"\nask      curl --cacert {authority} {gateway}{route.path} -d '{escape(body)}'")
+    with_key = f" -H @{os.path.relpath(key_file(site))}" if site.api_clients else ""
+    command = f"curl --cacert {authority}{with_key} {gateway}{route.path} -d '{body}'"
+    out.print(f"\nask      {escape(command)}", soft_wrap=True)
     out.print(f"inside   {ssh}")
     out.print(f"again    hearth up {site_argument}")
     out.print(f"stop     hearth down {site_argument}")

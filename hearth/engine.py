@@ -15,13 +15,14 @@ from typing import Any
 
 import yaml
 
+from hearth.access import KEY_HEADER, key_file
 from hearth.drift import drifted
 from hearth.interrupted import clear_dead_locks, leftovers
 from hearth.processes import Finished, stream
 from hearth.remote import ask
 from hearth.secrets import AUTHORITY, Setting, missing_settings
 from inventory.errors import HearthError
-from inventory.model import Site
+from inventory.model import SMOKE_CLIENT, Site
 from inventory.paths import PROJECT, state_dir
 from inventory.ssh import write_ssh_config
 from stacks import ABSENT
@@ -105,6 +106,34 @@ class Stack:
         authority = state_dir(self.site.name) / "ca.crt"
         authority.parent.mkdir(parents=True, exist_ok=True)
         authority.write_text(self.config()[AUTHORITY])
+        self._write_smoke_key()
+
+    def _write_smoke_key(self) -> None:
+        """Writes the smoke suites' key where they look for it, whenever a setting has changed."""
+        file = key_file(self.site)
+        if not self.site.api_clients:
+            file.unlink(missing_ok=True)
+        elif not file.is_file() or file.stat().st_mtime < self.config_file.stat().st_mtime:
+            _write_private(file, f"{KEY_HEADER}: {self.api_key(SMOKE_CLIENT)}\n")
+
+    def api_key(self, client: str) -> str:
+        """A client's API key.
+
+        Raises:
+            HearthError: The site has no such client, or the client no key yet.
+        """
+        site, name = self.site_argument, self.site.api_key(client)
+        if client not in self.site.api_clients:
+            known = ", ".join(self.site.api_clients) or "none"
+            raise HearthError(
+                f"{site}: no such client ({client}); add it to `api_clients`, known are {known}"
+            )
+        if name not in self.config():
+            raise HearthError(
+                f"{site}: {client} has no key yet; `hearth provision {site}` makes it"
+            )
+        key = f"hearth:{name}"
+        return self._pulumi("config", "get", key, "--stack", self.site.name).strip()
 
     def up(self, progress: Progress, absent: Collection[str] = ()) -> Changes:
         """Makes the machines what the site says.
@@ -258,8 +287,14 @@ def _make_passphrase() -> None:
     """A passphrase for this checkout, readable by its owner only."""
     if not PASSPHRASE.exists():
         PASSPHRASE.parent.mkdir(parents=True, exist_ok=True)
-        PASSPHRASE.touch(mode=0o600)
-        PASSPHRASE.write_text(secrets.token_urlsafe(32))
+        _write_private(PASSPHRASE, secrets.token_urlsafe(32))
+
+
+def _write_private(path: Path, text: str) -> None:
+    """Writes a file that its owner alone can read, from its first byte on."""
+    path.touch(mode=0o600)
+    path.chmod(0o600)
+    path.write_text(text)
 
 
 def _settings() -> list[Path]:

@@ -8,7 +8,7 @@ from components.homelab.monitoring.files import settings_files
 from components.homelab.monitoring.handbook import handbook
 from components.homelab.monitoring.rules import rule_tests
 from components.homelab.network import dnsmasq_files
-from components.homelab.routing import haproxy_config, kong_config, nginx_config
+from components.homelab.routing import haproxy_config, kong_config, limits_lua, nginx_config
 from inventory.flows import SSH_PORT, flows_into
 from inventory.model import Site
 from inventory.ssh import ssh_config
@@ -25,8 +25,11 @@ def render_site(site: Site, folder: Path) -> list[Path]:
         files[f"{site.gateway}/nginx.conf"] = nginx_config(site)
     if "haproxy" in kinds:
         files[f"{site.gateway}/haproxy.cfg"] = haproxy_config(site)
+        files[f"{site.gateway}/limits.lua"] = limits_lua(site)
     if "kong" in kinds:
-        files[f"{site.gateway}/kong.yaml"] = kong_config(site, BLANK)
+        files[f"{site.gateway}/kong.yaml"] = kong_config(
+            site, BLANK, dict.fromkeys(site.api_clients, BLANK)
+        )
     for name in site.hosts:
         files[f"{name}/nftables.conf"] = render(
             "nftables/nftables.conf.j2", flows=flows_into(site, name), ssh_port=SSH_PORT

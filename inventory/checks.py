@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from inventory.document import Document, Path_
 from inventory.errors import SiteError
 from inventory.flows import NTP_PORT, SSH_PORT
-from inventory.model import Placement, Range, Route, Site, did_you_mean
+from inventory.model import SMOKE_CLIENT, Placement, Range, Route, Site, did_you_mean
 from inventory.services import BUILT, GATEWAY_ENGINES, KINDS
 from inventory.units import Protocol, format_port, format_size
 
@@ -208,6 +208,19 @@ def _clients(site: Site) -> Iterator[Finding]:
                 )
 
 
+def _api_clients(site: Site) -> Iterator[Finding]:
+    """A client of the routes is named once; the smoke suites are one."""
+    for index, client in enumerate(site.api_clients):
+        if client in site.api_clients[:index]:
+            yield ("api_clients", index), f"{client} stands twice; remove one"
+    if site.api_clients and SMOKE_CLIENT not in site.api_clients:
+        yield (
+            ("api_clients",),
+            f"the smoke suites need a key of their own ({', '.join(site.api_clients)}); "
+            f"add `{SMOKE_CLIENT}`",
+        )
+
+
 def _one_gateway(site: Site) -> Iterator[Finding]:
     """One host is the gateway."""
     gateways = [name for name, host in site.hosts.items() if host.tier == "gateway"]
@@ -240,7 +253,7 @@ def _tiers(site: Site) -> Iterator[Finding]:
 
 
 def _gateway(site: Site) -> Iterator[Finding]:
-    """On the gateway: nginx before one engine, which may need Redis; one of each."""
+    """On the gateway: nginx before one engine, which counts in Redis; one of each."""
     kinds = Counter(p.kind_name for p in site.on_host(site.gateway))
     path: Path_ = ("hosts", site.gateway, "services")
     for kind, count in kinds.items():
@@ -252,8 +265,9 @@ def _gateway(site: Site) -> Iterator[Finding]:
     if (site.routes or kinds["nginx"]) and len(engines) != 1:
         found = ", ".join(engines) or "none"
         yield path, f"nginx needs one engine of {', '.join(GATEWAY_ENGINES)} ({found}); place one"
-    if kinds["kong"] and not kinds["redis"]:
-        yield path, "kong counts rate limits in a redis on the gateway (none); place one"
+    for engine in engines:
+        if not kinds["redis"]:
+            yield path, f"{engine} counts rate limits in a redis on the gateway (none); place one"
 
 
 def _routes(site: Site) -> Iterator[Finding]:
@@ -374,6 +388,7 @@ RULES: tuple[Rule, ...] = (
     _exposure,
     _tiers,
     _gateway,
+    _api_clients,
     _routes,
     _registry,
     _images,

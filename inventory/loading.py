@@ -17,6 +17,7 @@ from inventory.document import Document
 from inventory.errors import HearthError, SiteError, SiteErrors
 from inventory.model import Site
 from inventory.paths import PROJECT
+from inventory.units import NAME_PATTERN
 
 SITES = PROJECT / "inventory" / "sites"
 
@@ -77,7 +78,7 @@ def _explain(source: Document, detail: ErrorDetails) -> SiteError:
     path = tuple(part for part in detail["loc"] if part != "[key]")
     if remedy := _REMEDIES.get(detail["type"]):
         return source.error(path, remedy)
-    if detail["type"] == "string_pattern_mismatch" and detail["loc"][-1] == "[key]":
+    if detail.get("ctx", {}).get("pattern") == NAME_PATTERN:
         what = "is no name; use lower-case letters, digits and dashes, at most 31, a letter first"
         return source.error(path, what)
     message = detail["msg"].removeprefix("Value error, ")

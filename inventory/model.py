@@ -29,6 +29,8 @@ TIERS: tuple[Tier, ...] = ("data", "ai", "edge", "gateway", "monitoring", "utili
 
 LABEL = "[a-z]([a-z0-9-]{0,61}[a-z0-9])?"
 """Of a domain's name, as RFC 1035 has it, in lower case."""
+SMOKE_CLIENT = "smoke"
+"""The client whose key the smoke suites ask with."""
 
 Percent = Annotated[int, Field(ge=1, le=100)]
 
@@ -207,7 +209,10 @@ class Upstream(Model):
 
 
 class RateLimit(Model):
-    """What one client address may ask for before it is answered 429."""
+    """What one client may ask for in a second, minute or hour of the clock; more is answered 429.
+
+    A client is the owner of an API key; an address, where the site has none.
+    """
 
     requests: int = Field(ge=1)
     per: Literal["second", "minute", "hour"]
@@ -293,6 +298,10 @@ class Site(Model):
     hosts: dict[Name, Host] = Field(min_length=1)
     routes: dict[Name, Route] = Field(default_factory=dict)
     sessions: Range = Field(description="people at work at once")
+    api_clients: tuple[Name, ...] = Field(
+        default=(),
+        description="who may use the routes, each with an API key; without any, they are open",
+    )
     registry: Registry | None = None
     images: dict[Name, ImageName] = Field(
         default_factory=dict,
@@ -333,10 +342,16 @@ class Site(Model):
         return frozenset(name for route in self.routes.values() for name in route.services)
 
     def accounts(self) -> Iterator[str]:
-        """What has a password, as `Placement.account` calls it."""
+        """What has a password or a key, as `Placement.account` and `api_key` call it."""
         for placement in self.placements():
             if placement.provisioned:
                 yield from (placement.account(name) for name in placement.kind.accounts)
+        yield from (self.api_key(client) for client in self.api_clients)
+
+    def api_key(self, client: str) -> str:
+        """What a client's API key is called in the stack's configuration."""
+        # No account's name has a capital letter.
+        return f"apiKey-{client}"
 
     @cached_property
     def clients(self) -> dict[tuple[str, str], frozenset[str]]:

@@ -232,6 +232,7 @@ KINDS: dict[str, ServiceKind] = {
         ports={"proxy": 8000, "metrics": 8405},
         memory_bytes=128 * MIB,
         tiers=("gateway",),
+        uses=("redis",),
         metrics=Metrics("metrics"),
         container=ContainerShape(
             _http("http://127.0.0.1:8404/healthz"),

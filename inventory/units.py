@@ -75,10 +75,11 @@ Duration = Annotated[
     PlainSerializer(lambda value: value.total_seconds(), return_type=float),
     WithJsonSchema({"type": "string", "examples": ["500ms", "2s", "1m"]}),
 ]
+NAME_PATTERN = r"^[a-z][a-z0-9-]{0,30}$"
 Name = Annotated[
     str,
     Field(
-        pattern=r"^[a-z][a-z0-9-]{0,30}$",
+        pattern=NAME_PATTERN,
         description="lower-case letters, digits and dashes, at most 31, a letter first",
     ),
 ]

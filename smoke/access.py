@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ class Access:
             empty where this machine is outside already.
         outside_address: The address that those dials come from. None where it is not known:
             then ssh is not judged from outside.
+        api_key: What the gateway knows this client by; empty where the routes are open.
     """
 
     gateway_url: str
@@ -29,3 +30,4 @@ class Access:
     ca_file: Path | None = None
     connect_command: tuple[str, ...] = ()
     outside_address: IPv4Address | None = None
+    api_key: str = field(default="", repr=False)

@@ -45,10 +45,10 @@ def site(
     Args:
         behind: called `ai1`, `data2`, ... in this order; at most 60,000.
         engine: kind of the gateway's engine.
-        gateway_services: beside nginx and the engine.
+        gateway_services: beside nginx, the engine and its Redis.
     """
     names = [f"{machine.tier}{number}" for number, machine in enumerate(behind, 1)]
-    in_front: Services = {"nginx": {"exposed": True}, "engine": {"kind": engine}}
+    in_front: Services = {"nginx": {"exposed": True}, "engine": {"kind": engine}, "redis": {}}
     hosts = {"gateway": _host(0, "gateway", {**in_front, **(gateway_services or {})})} | {
         name: _host(number, machine.tier, machine.services)
         for number, (name, machine) in enumerate(zip(names, behind, strict=True), 1)

@@ -1,19 +1,29 @@
 """The site's routes as the gateway engines need them, rendered for HAProxy and for Kong.
 
 Both are made from the same `Route`s, so a change of engine changes no behaviour that the
-site states: paths, split, limits, health checks, timeouts.
+site states: paths, split, clients, limits, health checks, timeouts.
 """
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
 import yaml
 
 from inventory.model import HealthProbe, Placement, Route, Site
-from inventory.services import GATEWAY_ENGINES, KINDS
+from inventory.services import GATEWAY_ENGINES, KINDS, SETTINGS
 from templates import render
+
+REDIS_PASSWORD = "redis-password"  # noqa: S105 - a name
+"""The file in which HAProxy finds it."""
+
+_KONG_TELLS_CONSUMER = (
+    "local consumer = kong.client.get_consumer() "
+    'if consumer then kong.response.set_header("X-Consumer-Username", consumer.username) end'
+)
 
 
 def _milliseconds(duration: timedelta) -> int:
@@ -40,6 +50,7 @@ def nginx_config(site: Site) -> str:
         "nginx/nginx.conf.j2",
         engine_name=engine.name,
         engine_port=_inner_port(engine),
+        api_keys=bool(site.api_clients),
         response_timeout_seconds=int(max(silences, default=timedelta(minutes=1)).total_seconds()),
         grafana={
             "port": KINDS["nginx"].ports["grafana"],
@@ -61,10 +72,16 @@ def nginx_config(site: Site) -> str:
 
 
 def haproxy_config(site: Site) -> str:
-    """HAProxy's configuration file."""
+    """HAProxy's configuration file; it reads `limits.lua` and `keys.map` beside it."""
+    engine = gateway_service(site, "haproxy")
+    redis = gateway_service(site, "redis")
     return render(
         "haproxy/haproxy.cfg.j2",
-        port=_inner_port(gateway_service(site, "haproxy")),
+        settings=SETTINGS,
+        redis=redis.endpoint_from(site.gateway),
+        redis_port=_inner_port(redis),
+        api_keys=bool(site.api_clients),
+        port=_inner_port(engine),
         metrics_port=KINDS["haproxy"].ports["metrics"],
         routes=[
             {
@@ -93,14 +110,37 @@ def haproxy_config(site: Site) -> str:
     )
 
 
-def kong_config(site: Site, redis_password: str) -> str:
-    """Kong's declarative configuration; rate limits are counted in the gateway's Redis."""
+def limits_lua(site: Site) -> str:
+    """HAProxy's program that counts requests in the gateway's Redis."""
+    return render(
+        "haproxy/limits.lua.j2",
+        password_file=f"{SETTINGS}/{REDIS_PASSWORD}",
+        redis_port=_inner_port(gateway_service(site, "redis")),
+    )
+
+
+def key_map(keys: Mapping[str, str]) -> str:
+    """HAProxy's map of the clients: the digest of each one's key, then its name."""
+    digests = {name: hashlib.sha256(key.encode()).hexdigest() for name, key in keys.items()}
+    return "".join(f"{digest} {name}\n" for name, digest in digests.items())
+
+
+def kong_config(site: Site, redis_password: str, keys: Mapping[str, str]) -> str:
+    """Kong's declarative configuration; rate limits are counted in the gateway's Redis.
+
+    Args:
+        site: whose routes.
+        redis_password: of the gateway's Redis.
+        keys: API keys by client.
+    """
     routes = site.served_routes
     redis = gateway_service(site, "redis")
     document = {
         "_format_version": "3.0",
+        **({"consumers": _kong_consumers(keys)} if keys else {}),
         "services": [
-            _kong_service(name, route, redis, redis_password) for name, route in routes.items()
+            _kong_service(name, route, redis, redis_password, by_key=bool(keys))
+            for name, route in routes.items()
         ],
         "upstreams": [_kong_upstream(site, name, route) for name, route in routes.items()],
         "plugins": [
@@ -126,7 +166,27 @@ def kong_config(site: Site, redis_password: str) -> str:
     return yaml.safe_dump(document, sort_keys=False)
 
 
-def _kong_service(name: str, route: Route, redis: Placement, redis_password: str) -> dict[str, Any]:
+def _kong_consumers(keys: Mapping[str, str]) -> list[dict[str, Any]]:
+    return [{"username": name, "keyauth_credentials": [{"key": key}]} for name, key in keys.items()]
+
+
+def _kong_keys() -> dict[str, Any]:
+    return {
+        "name": "key-auth",
+        "config": {
+            "key_names": ["apikey"],
+            "key_in_header": True,
+            # Addresses end up in logs.
+            "key_in_query": False,
+            "key_in_body": False,
+            "hide_credentials": True,
+        },
+    }
+
+
+def _kong_service(
+    name: str, route: Route, redis: Placement, redis_password: str, *, by_key: bool
+) -> dict[str, Any]:
     timeout = _milliseconds(route.response_timeout)
     return {
         "name": name,
@@ -150,11 +210,12 @@ def _kong_service(name: str, route: Route, redis: Placement, redis_password: str
             }
         ],
         "plugins": [
+            *([_kong_keys()] if by_key else []),
             {
                 "name": "rate-limiting",
                 "config": {
                     route.rate_limit.per: route.rate_limit.requests,
-                    "limit_by": "ip",
+                    "limit_by": "consumer" if by_key else "ip",
                     "policy": "redis",
                     "fault_tolerant": True,
                     "redis": {
@@ -166,11 +227,12 @@ def _kong_service(name: str, route: Route, redis: Placement, redis_password: str
                 },
             },
             {
-                # Kong has no header of its own for the target that answered.
+                # Kong has no headers of its own for the target that answered, and who asked.
                 "name": "post-function",
                 "config": {
                     "header_filter": [
-                        'kong.response.set_header("X-Served-By", ngx.var.upstream_addr)'
+                        'kong.response.set_header("X-Served-By", ngx.var.upstream_addr)',
+                        *([_KONG_TELLS_CONSUMER] if by_key else []),
                     ]
                 },
             },

@@ -141,12 +141,13 @@ async def _note(_session: object, context: SimpleNamespace, _params: object) -> 
         mark.at = asyncio.get_running_loop().time()
 
 
-async def ask(
+async def ask(  # noqa: PLR0913 - what is sent, to whom, as whom, and when
     session: aiohttp.ClientSession,
     url: str,
     body: Mapping[str, Any],
     *,
     timeout_s: float,
+    headers: Mapping[str, str],
     due: float | None = None,
 ) -> Answer:
     """Send one request and read its stream to the end; faults are part of the answer."""
@@ -155,14 +156,14 @@ async def ask(
     due = sent if due is None else due
     stream, mark = Stream(), _Mark()
     status: int | None = None
-    headers: Mapping[str, str] = {}
+    answered: Mapping[str, str] = {}
     fault = ""
     try:
         timeout = aiohttp.ClientTimeout(total=timeout_s)
         async with session.post(
-            url, json=body, timeout=timeout, trace_request_ctx=mark
+            url, json=body, headers=headers, timeout=timeout, trace_request_ctx=mark
         ) as response:
-            status, headers = response.status, response.headers
+            status, answered = response.status, response.headers
             async for chunk in response.content.iter_any():
                 if status == _OK:
                     stream.feed(chunk, loop.time())
@@ -178,8 +179,8 @@ async def ask(
         outcome=_outcome(status, stream, fault),
         status=status,
         fault=fault or stream.fault,
-        served_by=headers.get("X-Served-By", ""),
-        retry_after=_seconds(headers.get("Retry-After")),
+        served_by=answered.get("X-Served-By", ""),
+        retry_after=_seconds(answered.get("Retry-After")),
         stream=stream,
     )
 

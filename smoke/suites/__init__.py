@@ -9,6 +9,7 @@ from smoke.suites import (
     certificates,
     chat,
     exposure,
+    keys,
     monitoring,
     persistence,
     rate_limit,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 SUITES: Mapping[str, Suite] = {
     "exposure": exposure.suite,
     "certificates": certificates.suite,
+    "keys": keys.suite,
     "chat": chat.suite,
     "split": split.suite,
     "sessions": sessions.suite,

@@ -38,6 +38,8 @@ MINIMAL = Path(__file__).parents[1] / "sites" / "valid" / "minimal.yaml"
 SECRET_FILES = {
     "tls.key": TLS_KEY,
     "kong.yaml": password_of("pi51-redis-default"),
+    "redis-password": password_of("pi51-redis-default"),
+    "keys.map": " phone",
     "redis.conf": "password-of-",
     "passwords.json": password_of("pi52-redis-default"),
     "password": password_of("pi52-postgres-monitor"),
@@ -435,7 +437,6 @@ sites = st.builds(
     generate.site,
     st.lists(ai_machines | data_machines, max_size=6),
     engine=st.sampled_from(["haproxy", "kong"]),
-    gateway_services=st.just({"redis": {}}),
 )
 
 

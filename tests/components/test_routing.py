@@ -17,7 +17,13 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from components.homelab.routing import haproxy_config, kong_config, nginx_config
+from components.homelab.routing import (
+    haproxy_config,
+    key_map,
+    kong_config,
+    limits_lua,
+    nginx_config,
+)
 from inventory.loading import load
 from inventory.model import Route, Site
 from inventory.services import KINDS
@@ -107,20 +113,18 @@ def haproxy_facts(text: str) -> dict[str, Facts]:
     facts = {}
     for name, *condition in after(frontend, "use_backend"):
         acl = condition[-1]
-        backend, table = file[f"backend {name}"], file[f"backend limit_{name}"]
+        backend = file[f"backend {name}"]
         exact, below = after(frontend, "acl", acl)
         assert below == ["path_beg", exact[1] + "/"]
-        (limit,) = [words for words in after(frontend, "http-request", "return") if acl in words]
-        assert limit[:2] == ["status", "429"]
-        window = re.search(r"http_req_rate\((\w+)\)", " ".join(one(table, "stick-table")))
-        assert window
+        requests, window, *limited = one(frontend, "http-request", "lua.limit", name)
+        assert limited == ["if", acl]
         health = pairs(one(backend, "default-server", "check"))
         facts[name] = Facts(
             path=exact[1],
             target=(after(backend, "http-request", "set-path") or [[exact[1]]])[0][0],
             weights={words[1]: int(words[3]) for words in after(backend, "server")},
-            requests=int(limit[limit.index("gt") + 1]),
-            window=int(seconds(window[1])),
+            requests=int(requests),
+            window=int(window),
             health_path=pairs(one(backend, "http-check", "send"))["uri"],
             health_interval=seconds(health["inter"]),
             health_timeout=seconds(one(backend, "timeout", "check")[0]),
@@ -179,7 +183,7 @@ def plugin(service: Kong, name: str) -> dict[str, Any]:
 
 
 def kong(site: Site) -> str:
-    return kong_config(site, "the-password")
+    return kong_config(site, "the-password", {c: f"the-key-of-{c}" for c in site.api_clients})
 
 
 ENGINES: dict[str, tuple[Callable[[Site], str], Callable[[str], dict[str, Facts]]]] = {
@@ -197,7 +201,7 @@ def with_engine(site: Site, kind: str) -> Site:
 
 
 def generated() -> Site:
-    document = generate.site(generate.machines(12), gateway_services={"redis": {}})
+    document = generate.site(generate.machines(12))
     return Site.model_validate(document)
 
 
@@ -254,30 +258,43 @@ def test_haproxy_answers_an_unknown_path_by_404_and_nothing_else() -> None:
     assert one(file["backend nowhere"], "http-request", "return")[:2] == ["status", "404"]
 
 
-def test_haproxy_tells_a_limited_client_when_to_come_back() -> None:
-    limits = after(sections(haproxy_config(load("sandbox")))["frontend gateway"], "http-request")
-    refusals = [pairs_after(words, "hdr") for words in limits if "429" in words]
-    assert refusals == [("Retry-After", "1")] * len(load("sandbox").routes)
-
-
-def pairs_after(words: list[str], word: str) -> tuple[str, str]:
-    """The two words after another."""
-    at = words.index(word)
-    return words[at + 1], words[at + 2]
-
-
 def test_both_engines_name_the_machine_that_answered() -> None:
     backend = sections(haproxy_config(load("sandbox")))["backend chat"]
     assert one(backend, "http-response", "set-header", "X-Served-By") == ["%s"]
     for service in yaml.safe_load(kong(load("homelab")))["services"]:
-        (code,) = plugin(service, "post-function")["header_filter"]
-        assert "X-Served-By" in code
+        assert "X-Served-By" in plugin(service, "post-function")["header_filter"][0]
 
 
-def test_kong_counts_in_the_gateways_redis_by_the_clients_address() -> None:
-    for service in yaml.safe_load(kong(load("homelab")))["services"]:
+def open_to_the_lab(site: Site) -> Site:
+    """The site without API keys."""
+    return site.model_copy(update={"api_clients": ()})
+
+
+def test_kong_knows_each_client_by_its_key_and_hands_the_name_on_without_it() -> None:
+    file = yaml.safe_load(kong(load("homelab")))
+    assert {c["username"]: c["keyauth_credentials"] for c in file["consumers"]} == {
+        name: [{"key": f"the-key-of-{name}"}] for name in ("phone", "laptop", "smoke")
+    }
+    for service in file["services"]:
+        keys = plugin(service, "key-auth")
+        assert (keys["key_names"], keys["hide_credentials"]) == (["apikey"], True)
+        assert (keys["key_in_query"], keys["key_in_body"]) == (False, False)
+        assert "get_consumer" in plugin(service, "post-function")["header_filter"][1]
+
+
+def test_kong_asks_for_no_key_where_the_site_has_no_clients() -> None:
+    text = kong(open_to_the_lab(load("homelab")))
+    assert "consumer" not in text
+    assert "key-auth" not in text
+
+
+@pytest.mark.parametrize(("change", "by"), [(Site.model_copy, "consumer"), (open_to_the_lab, "ip")])
+def test_kong_counts_in_the_gateways_redis_by_client_or_by_address(
+    change: Callable[[Site], Site], by: str
+) -> None:
+    for service in yaml.safe_load(kong(change(load("homelab"))))["services"]:
         limits = plugin(service, "rate-limiting")
-        assert (limits["policy"], limits["limit_by"]) == ("redis", "ip")
+        assert (limits["policy"], limits["limit_by"]) == ("redis", by)
         assert limits["redis"]["host"] == "redis"
         assert limits["redis"]["port"] == 6379
         assert limits["redis"]["password"] == "the-password"  # noqa: S105 - made up here
@@ -311,8 +328,11 @@ def test_kong_passes_tokens_on_as_they_come() -> None:
         assert service["routes"][0]["response_buffering"] is False
 
 
-def test_kongs_file_keeps_to_kongs_documented_fields(site: Site) -> None:
-    document = yaml.safe_load(kong(with_engine(site, "kong")))
+@pytest.mark.parametrize("change", [Site.model_copy, open_to_the_lab])
+def test_kongs_file_keeps_to_kongs_documented_fields(
+    site: Site, change: Callable[[Site], Site]
+) -> None:
+    document = yaml.safe_load(kong(change(with_engine(site, "kong"))))
     assert [error.message for error in VALID.iter_errors(document)] == []
 
 
@@ -342,6 +362,14 @@ def broken() -> Iterator[Any]:
         lambda d: d["upstreams"][0]["healthchecks"]["active"]["healthy"].update(successes=256),
     )
     yield case("a plugin that is not known", lambda d: d["plugins"][0].update(name="request-id"))
+    yield case("a client without a name", lambda d: d["consumers"][0].pop("username"))
+    yield case(
+        "a key without its text", lambda d: d["consumers"][0].update(keyauth_credentials=[{}])
+    )
+    yield case(
+        "a misspelt place of a key",
+        lambda d: plugin(d["services"][0], "key-auth").update(key_in_headers=True),
+    )
     yield case("limits counted in a database", lambda d: limits(d).update(policy="cluster"))
     yield case("limits without a window", lambda d: limits(d).pop("second"))
     yield case("limits in a Redis that is nowhere", lambda d: limits(d).pop("redis"))
@@ -361,8 +389,16 @@ def test_the_schema_is_closed_and_sound() -> None:
 
 @pytest.mark.skipif(shutil.which("haproxy") is None, reason="no haproxy on PATH to ask")
 def test_haproxy_itself_accepts_its_file(site: Site, tmp_path: Path) -> None:
+    site = with_engine(site, "haproxy")
+    text = {
+        "haproxy.cfg": haproxy_config(site),
+        "limits.lua": limits_lua(site),
+        "keys.map": key_map({"phone": "the-key"}),
+        "redis-password": "the-password",
+    }
+    for name, content in text.items():
+        (tmp_path / name).write_text(content.replace("/settings/", f"{tmp_path}/"))
     file = tmp_path / "haproxy.cfg"
-    file.write_text(haproxy_config(with_engine(site, "haproxy")))
     done = subprocess.run(
         ["haproxy", "-c", "-f", str(file)], capture_output=True, text=True, check=False
     )

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from hearth.access import gateway_url
+from hearth.access import gateway_url, smoke_key
 from inventory.loading import load
 from inventory.model import Site
 from inventory.paths import PROJECT
@@ -87,23 +87,38 @@ class Answer:
 
 def chat(it: Lab, text: str, **more: Any) -> Answer:
     """Asks the lab's model something, through the gateway's forwarded port."""
-    time.sleep(PAUSE_SECONDS)
     body = {
         "model": it.site.routes["chat"].model,
         "messages": [{"role": "user", "content": text}],
         "options": {"num_predict": 4},
         **more,
     }
+    return ask(it, "chat", body)
+
+
+def ask(it: Lab, route: str, body: dict[str, Any], *, key: str | None = None) -> Answer:
+    """Asks a route of the gateway.
+
+    Args:
+        it: the lab.
+        route: its name.
+        body: of the request.
+        key: the API key; the smoke suites', if left out; none, if empty.
+    """
+    time.sleep(PAUSE_SECONDS)
+    key = smoke_key(it.site) if key is None else key
     request = urllib.request.Request(  # noqa: S310 - https, to the lab
-        f"{gateway_url(it.site)}/api/v1/chat", json.dumps(body).encode()
+        f"{gateway_url(it.site)}{it.site.routes[route].path}",
+        json.dumps(body).encode(),
+        headers={"apikey": key} if key else {},
     )
     trust = ssl.create_default_context(cafile=PROJECT / ".hearth" / it.site.name / "ca.crt")
     try:
         with urllib.request.urlopen(request, timeout=60, context=trust) as response:  # noqa: S310
             read, status = response.read(), response.status
-            headers = {key.lower(): value for key, value in response.headers.items()}
+            headers = {name.lower(): value for name, value in response.headers.items()}
     except urllib.error.HTTPError as error:
-        return Answer(error.code, {}, [])
+        return Answer(error.code, {n.lower(): value for n, value in error.headers.items()}, [])
     return Answer(status, headers, [json.loads(line) for line in read.splitlines()])
 
 

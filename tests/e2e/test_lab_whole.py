@@ -52,6 +52,7 @@ def test_one_command_brings_the_lab_up_and_every_check_passes(lab: Up) -> None:
     verdicts = {check["name"]: check["verdict"] for check in report["checks"]}
     assert set(verdicts.values()) <= {"pass", "unjudged"}, verdicts
     assert {check["suite"] for check in report["checks"]} == {
+        "keys",
         "chat",
         "split",
         "rate-limit",
@@ -250,7 +251,7 @@ def test_a_changed_limit_is_live_without_a_new_container_or_a_lost_request(
     assert ran.code == 0, ran.output
     assert changes(ran.output).startswith("1 updated"), ran.output
     assert {h: it.ssh(h, "docker ps -q --no-trunc").split() for h in it.site.hosts} == before
-    assert "gt 7" in it.ssh("pi51", "docker exec engine cat /settings/haproxy.cfg")
+    assert "lua.limit chat 7 1" in it.ssh("pi51", "docker exec engine cat /settings/haproxy.cfg")
     assert len(statuses) > 5
     assert set(statuses) == {200}
 

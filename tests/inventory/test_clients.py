@@ -8,16 +8,16 @@ import pytest
 
 from inventory.model import Site
 from tests import generate
-from tests.generate import Machine, Services
+from tests.generate import Machine
 
 AI = Machine("ai", {"ollama": {"models": ["llama3.2"]}, "assistant": {}})
 DATA = Machine("data", {"redis": {}, "minio": {}})
 WATCH = Machine("data", {"prometheus": {}, "loki": {}, "node-exporter": {}})
 
 
-def site(*behind: Machine, gateway: Services | None = None, **changes: Any) -> Site:
+def site(*behind: Machine, **changes: Any) -> Site:
     """A gateway and machines behind it, `ai1`, `data2`, ..., without routes."""
-    document = generate.site(behind, gateway_services=gateway) | {"routes": {}}
+    document = generate.site(behind) | {"routes": {}}
     return Site.model_validate(document | changes)
 
 
@@ -94,7 +94,7 @@ def test_what_stands_beside_its_user_is_used_rather_than_what_stands_elsewhere()
 
 def test_elsewhere_the_first_in_the_order_of_tiers_is_used() -> None:
     # The gateway has a Redis too, and stands first in the file.
-    used = site(AI, DATA, DATA, gateway={"redis": {}}).placement("ai1.assistant").used("redis")
+    used = site(AI, DATA, DATA).placement("ai1.assistant").used("redis")
     assert used is not None
     assert used.reference == "data2.redis"
 

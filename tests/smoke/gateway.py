@@ -41,6 +41,7 @@ class Behaviour:
         stall: From when to when, in seconds since the first request, nothing is answered.
         dead: Upstreams that do not answer.
         instead: Who answers for a dead one; where it is empty or dead itself, the answer is 503.
+        key: Without this API key a request is answered 401; None for everybody.
     """
 
     delay_s: float = 0.0
@@ -57,6 +58,7 @@ class Behaviour:
     stall: tuple[float, float] | None = None
     dead: frozenset[str] = frozenset()
     instead: str = ""
+    key: str | None = None
     requests: list[dict[str, object]] = field(default_factory=list)
 
 
@@ -73,7 +75,12 @@ class Gateway:
     async def chat(self, request: web.Request) -> web.StreamResponse:
         """Answer as the behaviour says."""
         how = self.behaviour
-        how.requests.append(await request.json())
+        if how.key is not None and request.headers.get("apikey") != how.key:
+            return web.Response(status=401)
+        body = await request.json()
+        if "options" not in body:
+            return web.Response(status=400)
+        how.requests.append(body)
         number = len(how.requests)
         if number <= how.busy_first:
             return web.Response(status=503, headers={"Retry-After": "0"})

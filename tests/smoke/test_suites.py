@@ -237,6 +237,42 @@ def test_limits_that_take_too_long_are_left_out_with_a_reason(
     assert behaviour.requests == []
 
 
+KEY = "the-key-of-smoke"
+NONE, WRONG = "chat: answer without a key", "chat: answer with a wrong key"
+
+
+def test_a_gateway_that_asks_for_a_key_passes_and_is_asked_with_one(judge: Judge) -> None:
+    behaviour = Behaviour(key=KEY)
+    report = judge(behaviour, "keys", "split")
+    assert report.exit_code == 0
+    assert [found(report, name).figure for name in (NONE, WRONG)] == ["401", "401"]
+    assert len(behaviour.requests) >= 50
+
+
+@pytest.mark.parametrize(
+    ("key", "figures"), [(None, ["400", "400"]), ("no-key-of-this-lab", ["401", "400"])]
+)
+def test_a_gateway_that_lets_others_in_fails(
+    judge: Judge, key: str | None, figures: list[str]
+) -> None:
+    report = judge(Behaviour(key=key), "keys")
+    assert [check.figure for check in report.checks] == figures
+    assert report.exit_code == 1
+
+
+def test_routes_that_are_open_are_not_asked_for_their_key(judge: Judge, site: Site) -> None:
+    behaviour = Behaviour()
+    report = judge(behaviour, "keys", other=site.model_copy(update={"api_clients": ()}))
+    assert report.checks == ()
+    assert behaviour.requests == []
+
+
+def test_a_key_is_not_told_to_who_prints_the_way_in() -> None:
+    assert KEY not in repr(Access("http://127.0.0.1", Path("/dev/null"), api_key=KEY))
+
+
 def test_an_unknown_suite_is_named_with_those_that_exist(judge: Judge) -> None:
-    with pytest.raises(HearthError, match=r"^chats: no such suite; name one of exposure, chat,"):
+    with pytest.raises(
+        HearthError, match=r"^chats: no such suite; name one of exposure, keys, chat,"
+    ):
         judge(Behaviour(), "chats")

@@ -34,7 +34,7 @@ def rules(text: str) -> set[tuple[str, int, tuple[str, ...], str]]:
 @pytest.mark.parametrize(
     ("template", "missing"),
     [
-        ("haproxy/haproxy.cfg.j2", "port"),
+        ("haproxy/haproxy.cfg.j2", "settings"),
         (FIREWALL, "ssh_port"),
         ("nginx/nginx.conf.j2", "response_timeout_seconds"),
         ("redis/redis.conf.j2", "password"),
