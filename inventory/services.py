@@ -42,6 +42,9 @@ SETTINGS = "/settings"
 SETTINGS_ON_HOST = "/etc/hearth/services"
 """The folder of its machine that holds them, one folder a service."""
 
+METRICS_ON_HOST = "/var/lib/hearth/metrics"
+"""The folder of a machine in which its programs leave metrics for node exporter, as `*.prom`."""
+
 
 @dataclass(frozen=True, slots=True)
 class ContainerShape:
@@ -540,6 +543,7 @@ KINDS: dict[str, ServiceKind] = {
                 "--path.procfs=/host/proc",
                 "--path.sysfs=/host/sys",
                 "--web.listen-address=:9100",
+                f"--collector.textfile.directory=/host{METRICS_ON_HOST}",
             ),
             host_paths={"/": "/host"},
             host_network=True,
