@@ -253,6 +253,13 @@ def _gateway(site: Site) -> Iterator[Finding]:
         yield path, "kong counts rate limits in a redis on the gateway (none); place one"
 
 
+def _drift_check(site: Site) -> Iterator[Finding]:
+    """The drift check compares what Prometheus knows."""
+    for placement in site.by_kind.get("drift-check", ()):
+        if placement.provisioned and not any(used.provisioned for used in placement.uses):
+            yield _service_path(placement), "drift-check asks a prometheus (none); place one"
+
+
 def _routes(site: Site) -> Iterator[Finding]:
     """Routes reach services that exist and hold the route's model; their weights add to 100."""
     paths: defaultdict[str, list[str]] = defaultdict(list)
@@ -362,6 +369,7 @@ RULES: tuple[Rule, ...] = (
     _exposure,
     _tiers,
     _gateway,
+    _drift_check,
     _routes,
     _registry,
     _sandbox,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
@@ -265,6 +266,10 @@ class Site(Model):
     hosts: dict[Name, Host] = Field(min_length=1)
     routes: dict[Name, Route] = Field(default_factory=dict)
     sessions: Range = Field(description="people at work at once")
+    drift_interval: Duration = Field(
+        default=timedelta(minutes=5),
+        description="how often drift-check compares the machines with the site",
+    )
     registry: Registry | None = None
     registry_mirror: str | None = Field(
         default=None,

@@ -551,7 +551,25 @@ KINDS: dict[str, ServiceKind] = {
     ),
     "backup": ServiceKind(title="backup coordination", image="", ports={}, memory_bytes=128 * MIB),
     "drift-check": ServiceKind(
-        title="configuration drift check", image="", ports={}, memory_bytes=128 * MIB
+        title="configuration drift check",
+        image="hearth/drift-check",
+        ports={"http": 8300},
+        memory_bytes=128 * MIB,
+        # The last one: it is told about the services of all others.
+        tiers=("utility",),
+        uses=("prometheus",),
+        metrics=Metrics("http"),
+        container=ContainerShape(
+            HealthCheck(
+                _asks("http://127.0.0.1:8300/health"),
+                interval=timedelta(seconds=20),  # the same
+                timeout=timedelta(seconds=10),
+            ),
+            environment={"DRIFT_CHECK_CONFIG": f"{SETTINGS}/drift-check.json"},
+            command=("services.driftcheck",),
+            # It reads them before each round.
+            reload=("true",),
+        ),
     ),
     "network-tools": ServiceKind(
         title="local DNS and time", image="", ports={"dns": 53}, memory_bytes=64 * MIB
