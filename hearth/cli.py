@@ -62,14 +62,42 @@ def up(site: SiteArgument, *, json_file: JsonFileOption = None) -> None:
         raise typer.Exit(2)
     if loaded.sandbox is not None:
         _boot(loaded)
-    elif (diagnosis := _examine(site)).exit_code:
+    absent = _absent(loaded)
+    if loaded.sandbox is None and (diagnosis := _examine(site)).blocks(absent):
         diagnosis.show(out)
-        raise typer.Exit(diagnosis.exit_code)
-    _bootstrap(site, loaded)
-    provision(site)
+        raise typer.Exit(1)
+    present = [name for name in loaded.hosts if name not in absent]
+    _bootstrap(site, loaded, present if absent else ())
+    _provision(site, loaded, absent)
+    _pull_models(loaded, absent)
+    if loaded.gateway in absent:
+        raise _out_of_reach(site, absent)
     report = _smoke(loaded, None, json_file)
     _summary(site, loaded)
+    if absent:
+        raise _out_of_reach(site, absent)
     raise typer.Exit(report.exit_code)
+
+
+def _absent(site: Site) -> list[str]:
+    """The machines that are out of reach, which the person is told of at once."""
+    from hearth.remote import absent  # noqa: PLC0415 - only some commands need it
+
+    found = absent(write_ssh_config(site), site.hosts)
+    if len(found) == len(site.hosts):
+        raise HearthError(f"no machine of {site.name} answers: look at their network and at yours")
+    for name in found:
+        out.print(f"[red]{name} is out of reach[/red]: nothing is done there")
+    return found
+
+
+def _out_of_reach(site_argument: str, absent: Sequence[str]) -> HearthError:
+    """The end of a run that could not do all of it."""
+    names = ", ".join(absent)
+    return HearthError(
+        f"{names}: out of reach, the other machines are done; look at power and network, "
+        f"then run `hearth up {site_argument}` again: it completes what is missing"
+    )
 
 
 @app.command(rich_help_panel=STEP)
@@ -144,6 +172,8 @@ def check(site: SiteArgument, *, as_json: JsonOption = False) -> None:
     out.print(table)
     if planned:
         out.print(f"\nplanned, not provisioned yet: {', '.join(planned)}")
+    if by_tag := len(loaded.unpinned):
+        out.print(f"\n{by_tag} images are named by their tags: `hearth pin {site}` tells digests")
 
 
 def _budget(site: Site, host_name: str) -> dict[str, Any]:
@@ -189,6 +219,23 @@ def _examine(site_argument: str) -> Diagnosis:
         diagnosis = examine(site_argument)
         progress.summary = diagnosis.summary
     return diagnosis
+
+
+@app.command(rich_help_panel=SITE)
+def pin(site: SiteArgument) -> None:
+    """Print the site's images with the digests of today, to be put into its file.
+
+    A tag may come to mean other contents; with its digest an image stays what was tried.
+    """
+    from hearth.pin import pinned  # noqa: PLC0415 - only this command needs it
+
+    loaded = load(site)
+    if loaded.registry is not None:
+        raise HearthError(f"{loaded.name} pulls from a registry of its own: nothing to pin")
+    with step("pin", on=err) as progress:
+        images = pinned(loaded, progress)
+        progress.summary = f"{len(images)} images"
+    sys.stdout.write("images:\n" + "".join(f"  {k}: {v}\n" for k, v in sorted(images.items())))
 
 
 @app.command(name="schema", rich_help_panel=SITE)
@@ -284,12 +331,58 @@ def smoke(
 @app.command(rich_help_panel=STEP)
 def provision(site: SiteArgument) -> None:
     """Put the site's services in place: `pulumi up`, with the stack and its secrets made first."""
+    loaded = load(site)
+    absent = _absent(loaded)
+    _provision(site, loaded, absent)
+    if absent:
+        raise _out_of_reach(site, absent)
+
+
+def _provision(site_argument: str, site: Site, absent: Sequence[str]) -> None:
     from hearth.engine import Stack  # noqa: PLC0415 - imports the toolchain
 
-    stack = Stack(site, load(site))
+    stack = Stack(site_argument, site)
     with step("pulumi up") as progress:
         stack.prepare()
-        progress.summary = str(stack.up(progress))
+        progress.summary = str(stack.up(progress, absent))
+
+
+@app.command(rich_help_panel=STEP)
+def models(
+    site: SiteArgument,
+    *,
+    pull: Annotated[bool, typer.Option("--pull", help="fetch those that are missing")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show which language models are on their machines, or fetch those that are not.
+
+    Exit codes: 0 all are there, 1 some are not.
+    """
+    from hearth.models import PRESENT, document, look, show  # noqa: PLC0415
+
+    loaded = load(site)
+    if pull:
+        _pull_models(loaded)
+    found = look(loaded)
+    if as_json:
+        sys.stdout.write(json.dumps(document(loaded, found)) + "\n")
+    else:
+        show(found, out)
+    raise typer.Exit(int(any(model.state != PRESENT for model in found)))
+
+
+def _pull_models(site: Site, absent: Sequence[str] = ()) -> None:
+    """Fetches what is missing on the machines that are there, most used models first."""
+    from hearth.models import MISSING, look, pull  # noqa: PLC0415 - only some commands need it
+
+    found = [m for m in look(site) if m.service.partition(".")[0] not in absent]
+    missing = [model for model in found if model.state == MISSING]
+    if not missing:
+        return
+    with step("models") as progress:
+        fetched = pull(site, missing, progress)
+        size = format_size(sum(model.size_bytes for model in fetched))
+        progress.summary = f"{len(fetched)} fetched, about {size}"
 
 
 @sandbox_app.command("up")

@@ -33,6 +33,7 @@ class Step:
 
     title: str
     status: Status | None
+    console: Console = out
     summary: str = ""
     shown_at: float = field(default_factory=time.monotonic)
 
@@ -41,25 +42,23 @@ class Step:
         if self.status is None:
             if time.monotonic() - self.shown_at >= _PLAIN_INTERVAL_SECONDS:
                 self.shown_at = time.monotonic()
-                out.print(f"    {escape(line)}", soft_wrap=True)
+                self.console.print(f"    {escape(line)}", soft_wrap=True)
         else:
             self.status.update(f"{self.title}: {escape(line)}")
 
 
 @contextmanager
-def step(title: str) -> Iterator[Step]:
+def step(title: str, on: Console = out) -> Iterator[Step]:
     """Shows a step's progress, then one line with its outcome and how long it took."""
     started = time.monotonic()
     try:
-        with out.status(title) if out.is_terminal else nullcontext() as status:
+        with on.status(title) if on.is_terminal else nullcontext() as status:
             if status is None:
-                out.print(f"  {title} ...")
-            current = Step(title, status)
+                on.print(f"  {title} ...")
+            current = Step(title, status, on)
             yield current
     except BaseException:
-        out.print(f"[red]failed[/red]  {title} [dim]({time.monotonic() - started:.1f} s)[/dim]")
+        on.print(f"[red]failed[/red]  {title} [dim]({time.monotonic() - started:.1f} s)[/dim]")
         raise
     outcome = f": {escape(current.summary)}" if current.summary else ""
-    out.print(
-        f"[green]ok[/green]  {title}{outcome} [dim]({time.monotonic() - started:.1f} s)[/dim]"
-    )
+    on.print(f"[green]ok[/green]  {title}{outcome} [dim]({time.monotonic() - started:.1f} s)[/dim]")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -41,6 +42,10 @@ class Diagnosis:
     def exit_code(self) -> int:
         """1 where something would stop a bootstrap or a service, else 0."""
         return int(self._count("error") > 0)
+
+    def blocks(self, absent: Collection[str]) -> bool:
+        """Whether something is in the way, other than that some machines are out of reach."""
+        return any(f["level"] == "error" and f["host"] not in absent for f in self.findings)
 
     @property
     def summary(self) -> str:

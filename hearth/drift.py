@@ -6,7 +6,7 @@ containers and the digests of its services' settings, and compares them with wha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -52,9 +52,17 @@ def known(resources: Iterable[Mapping[str, Any]]) -> dict[str, Known]:
     return found
 
 
-def drifted(ssh_config: Path, resources: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Everything that is not as the stack left it, by machine; empty where all is."""
-    machines = known(resources)
+def drifted(
+    ssh_config: Path, resources: Iterable[Mapping[str, Any]], absent: Collection[str] = ()
+) -> list[str]:
+    """Everything that is not as the stack left it, by machine; empty where all is.
+
+    Args:
+        ssh_config: how ssh reaches the machines.
+        resources: as `pulumi stack export` prints them.
+        absent: machines that are not asked.
+    """
+    machines = {host: what for host, what in known(resources).items() if host not in absent}
     return [
         f"{host}: {what}"
         for host, answer in ask_all(ssh_config, machines, _ASK).items()

@@ -7,9 +7,10 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -23,6 +24,7 @@ from inventory.errors import HearthError
 from inventory.model import Site
 from inventory.paths import PROJECT, state_dir
 from inventory.ssh import write_ssh_config
+from stacks import ABSENT
 from tools import toolchain
 
 Progress = Callable[[str], None]
@@ -32,6 +34,8 @@ PASSPHRASE = PROJECT / ".hearth" / "passphrase"
 _RESOURCE = re.compile(r"^ [+\-~@ ]+ (\S+:\S+) (\S+) (creat|updat|delet|replac|refresh)\w*")
 _FAILED_CONTAINER = re.compile(r"docker:index:Container (\S+) \*\*\w+ failed\*\*")
 _SHOWN_LINES = 3
+_EXCLUDE = "--exclude **::{name} --exclude **::{name}.**"
+"""By the names that `components.homelab.machine.Machine` gives."""
 _COUNT = re.compile(r"(\d+) ((?:to )?\w+)")
 
 
@@ -102,10 +106,18 @@ class Stack:
         authority.parent.mkdir(parents=True, exist_ok=True)
         authority.write_text(self.config()[AUTHORITY])
 
-    def up(self, progress: Progress) -> Changes:
-        """Makes the machines what the site says. Raises HearthError with what went wrong."""
-        self._mend_interrupted(progress)
-        return self._change("up", progress)
+    def up(self, progress: Progress, absent: Collection[str] = ()) -> Changes:
+        """Makes the machines what the site says.
+
+        Args:
+            progress: hears of what is done.
+            absent: machines that do not answer: nothing is done there.
+
+        Raises:
+            HearthError: with what went wrong.
+        """
+        self._mend_interrupted(progress, absent)
+        return self._change("up", progress, absent)
 
     def preview(self, progress: Progress) -> Changes:
         """What `up` would do."""
@@ -134,32 +146,42 @@ class Stack:
         if not any(BACKEND.glob(".pulumi/stacks/hearth/*.json")) and not _settings():
             shutil.rmtree(BACKEND.parent, ignore_errors=True)
 
-    def _change(self, verb: str, progress: Progress) -> Changes:
+    def _change(self, verb: str, progress: Progress, absent: Collection[str] = ()) -> Changes:
         flags = ["--non-interactive", "--color", "never", "--stack", self.site.name]
         if verb != "preview":
             flags += ["--yes", "--skip-preview"]
-        if verb == "destroy" or self._has_drifted(progress):
+        if verb == "destroy" or self._has_drifted(progress, absent):
             flags.append("--refresh")
-        finished = self._run([verb, *flags], lambda line: _show(line, progress))
+        finished = self._run(
+            [verb, *flags, *_excluded(absent)],
+            lambda line: _show(line, progress),
+            {ABSENT: " ".join(absent)},
+        )
         if finished.code:
             raise HearthError(self._explain(verb, finished.output))
         return Changes(_counts(finished.output))
 
-    def _has_drifted(self, progress: Progress) -> bool:
+    def _has_drifted(self, progress: Progress, absent: Collection[str]) -> bool:
         """Whether somebody has changed what the last update left: only then is all of it read."""
         exported = json.loads(self._pulumi("stack", "export", "--stack", self.site.name))
         resources = exported["deployment"].get("resources", [])
-        found = drifted(write_ssh_config(self.site), resources)
+        found = drifted(write_ssh_config(self.site), resources, absent)
         for what in found:
             progress(f"changed by hand: {what}")
         return bool(found)
 
-    def _run(self, arguments: list[str], on_line: Progress, text: str | None = None) -> Finished:
-        return stream(["pulumi", *arguments], environment(), on_line, text)
+    def _run(
+        self,
+        arguments: list[str],
+        on_line: Progress,
+        variables: Mapping[str, str] = MappingProxyType({}),
+        text: str | None = None,
+    ) -> Finished:
+        return stream(["pulumi", *arguments], environment() | dict(variables), on_line, text)
 
     def _pulumi(self, *arguments: str, text: str | None = None) -> str:
         flags = ["--non-interactive", "--color", "never"]
-        finished = self._run([*arguments, *flags], lambda _: None, text)
+        finished = self._run([*arguments, *flags], lambda _: None, text=text)
         if finished.code:
             raise HearthError(f"pulumi {arguments[0]}: {finished.output.strip()}")
         return finished.output
@@ -169,7 +191,7 @@ class Stack:
         key = f"hearth:{setting.key}"
         self._pulumi("config", "set", key, kind, "--stack", self.site.name, text=setting.value)
 
-    def _mend_interrupted(self, progress: Progress) -> None:
+    def _mend_interrupted(self, progress: Progress, absent: Collection[str]) -> None:
         """Clears what an update that was killed on this machine left behind."""
         store = BACKEND / ".pulumi"
         name = self.site.name
@@ -181,11 +203,11 @@ class Stack:
         progress(f"an earlier update was killed: {len(found)} unfinished resources are cleared")
         config = str(write_ssh_config(self.site))
         for leftover in found:
-            if leftover.name is not None:
+            if leftover.name is not None and leftover.host not in absent:
                 command = ["ssh", "-F", config, leftover.host, "docker", *leftover.command]
                 # It may never have been made: then there is nothing to remove, and no error.
                 stream(command, {}, lambda _: None)
-        flags = ["--clear-pending-creates", "--yes", "--skip-preview"]
+        flags = ["--clear-pending-creates", "--yes", "--skip-preview", *_excluded(absent)]
         self._pulumi("refresh", *flags, "--stack", name)
 
     def _last_words(self, reference: str) -> list[str]:
@@ -207,6 +229,11 @@ class Stack:
         if "currently locked" in output:
             again = f"if no other update is under way: `pulumi cancel --stack {self.site.name}`"
         return f"pulumi {verb} of {self.site.name} failed:\n{shown}\n{again}"
+
+
+def _excluded(absent: Iterable[str]) -> list[str]:
+    """Flags that leave every resource of some machines as it is."""
+    return [flag for name in absent for flag in _EXCLUDE.format(name=name).split()]
 
 
 def _last_lines(text: str, count: int) -> list[str]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from inventory.document import Document, Path_
 from inventory.errors import SiteError
 from inventory.model import Placement, Range, Route, Site, did_you_mean
-from inventory.services import GATEWAY_ENGINES, KINDS
+from inventory.services import BUILT, GATEWAY_ENGINES, KINDS
 from inventory.units import format_size
 
 Finding = tuple[Path_, str]
@@ -339,6 +339,15 @@ def _registry(site: Site) -> Iterator[Finding]:
             )
 
 
+def _images(site: Site) -> Iterator[Finding]:
+    """Images of the site's own are for kinds of the catalogue that are pulled."""
+    for kind in site.images:
+        if kind not in KINDS:
+            yield ("images", kind), f"unknown service {kind}; {did_you_mean(kind, KINDS)}"
+        elif KINDS[kind].image.startswith(BUILT):
+            yield ("images", kind), "is built on its machine, not pulled; remove it"
+
+
 def _sandbox(site: Site) -> Iterator[Finding]:
     """A sandbox's own addresses lie in its network."""
     if site.sandbox is None:
@@ -372,5 +381,6 @@ RULES: tuple[Rule, ...] = (
     _drift_check,
     _routes,
     _registry,
+    _images,
     _sandbox,
 )

@@ -8,6 +8,7 @@ never written into a file a second time.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,18 +17,28 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
 from inventory.errors import HearthError
 from inventory.hardware import BOARDS, OS_RELEASES, SANDBOX_OS, Board, OsRelease
 from inventory.paths import PROJECT
-from inventory.services import KINDS, MODELS, LanguageModel, ServiceKind, Tier
+from inventory.services import BUILT, KINDS, MODELS, LanguageModel, ServiceKind, Tier
 from inventory.units import Bytes, Duration, Name, Port
 
 TIERS: tuple[Tier, ...] = ("data", "ai", "edge", "gateway", "monitoring", "utility")
 """In the order in which they come up: what answers first, what asks after it."""
 
 Percent = Annotated[int, Field(ge=1, le=100)]
+
+
+def _is_image(value: str) -> str:
+    """`registry/name:tag`, with or without `@sha256:...`; nothing moves to another registry."""
+    if not re.fullmatch(r"[\w.-]+(:\d+)?(/[a-z0-9._-]+)+:[\w.-]+(@sha256:[0-9a-f]{64})?", value):
+        raise ValueError("no image; write registry/name:tag, with or without @sha256:digest")
+    return value
+
+
+ImageName = Annotated[str, AfterValidator(_is_image)]
 
 
 def known(value: str, catalogue: Collection[str], noun: str) -> str:
@@ -271,6 +282,10 @@ class Site(Model):
         description="how often drift-check compares the machines with the site",
     )
     registry: Registry | None = None
+    images: dict[Name, ImageName] = Field(
+        default_factory=dict,
+        description="images by service kind, in place of the catalogue's; `hearth pin` writes them",
+    )
     registry_mirror: str | None = Field(
         default=None,
         pattern=r"^https?://[^/]+$",
@@ -333,6 +348,14 @@ class Site(Model):
             for used in placement.uses if placement.provisioned else ():
                 found[used.reference, used.first_port].add(placement.host_name)
         return {key: frozenset(hosts) for key, hosts in found.items()}
+
+    @property
+    def unpinned(self) -> set[str]:
+        """The public images that are named by their tags alone, which may move."""
+        if self.registry is not None:
+            return set()
+        pulled = (p.image for p in self.placements() if p.provisioned and p.pulled)
+        return {image for image in pulled if "@" not in image}
 
     @property
     def served_routes(self) -> dict[str, Route]:
@@ -429,11 +452,16 @@ class Placement:
 
     @property
     def image(self) -> str:
-        """The image to run: the lab's own registry's where it has one."""
+        """The image to run: the lab's own registry's where it has one, else the site's."""
         registry = self.site.registry
         if registry is not None and self.kind_name in registry.images:
             return f"{registry.endpoint}/{registry.images[self.kind_name]}"
-        return self.kind.image
+        return self.site.images.get(self.kind_name, self.kind.image)
+
+    @property
+    def pulled(self) -> bool:
+        """Whether its image comes from a registry; Hearth's own programs are built in place."""
+        return not self.image.startswith(BUILT)
 
     @property
     def first_port(self) -> str:

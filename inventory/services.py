@@ -36,6 +36,9 @@ class HealthCheck:
     start_period: timedelta = timedelta(seconds=30)
 
 
+BUILT = "hearth/"
+"""With this begin the images of Hearth's own programs, which each machine builds for itself."""
+
 SETTINGS = "/settings"
 """The folder in which a container finds the files that Hearth writes for it."""
 

@@ -83,6 +83,13 @@ class Bench:
         self._last_asked[name] = asyncio.get_running_loop().time()
         return answer
 
+    async def pace(self, name: str) -> None:
+        """Wait until one more request is well within the route's limit."""
+        limit = self.site.routes[name].rate_limit
+        last = self._last_asked.get(name, 0.0)
+        until = last + 1.25 * limit.window_seconds / limit.requests
+        await asyncio.sleep(max(0.0, until - asyncio.get_running_loop().time()))
+
     async def quiet(self, name: str) -> None:
         """Wait until the route's limiter has forgotten this run's own requests."""
         last = self._last_asked.get(name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
 
 from smoke import dial
+from smoke.shell import run, run_on
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -20,7 +20,6 @@ Target = tuple[IPv4Address, int]
 
 _AT_ONCE = 32
 _TIMEOUT_S = 2
-_RUN_S = 60
 _DONE = "probed"
 _PROBE = (
     f'probe() {{ timeout {_TIMEOUT_S} bash -c ": </dev/tcp/$1/$2" 2>/dev/null && echo "$1 $2"; }}'
@@ -44,7 +43,7 @@ async def from_outside(access: Access, targets: Iterable[Target]) -> Sight:
     """Dial from outside, all in one process."""
     command = (*access.connect_command, sys.executable, "-I", str(dial.__file__))
     wanted = json.dumps([(str(address), port) for address, port in targets])
-    output, fault = await _run(command, wanted)
+    output, fault = await run(command, wanted)
     if fault:
         return Sight(fault=fault)
     return Sight(frozenset((IPv4Address(address), port) for address, port in json.loads(output)))
@@ -52,9 +51,7 @@ async def from_outside(access: Access, targets: Iterable[Target]) -> Sight:
 
 async def from_host(access: Access, host: str, targets: Sequence[Target]) -> Sight:
     """Dial from a host of the lab, all in one ssh session."""
-    options = ("-o", "BatchMode=yes", "-o", "ConnectTimeout=5")
-    command = ("ssh", "-F", str(access.ssh_config), *options, host, "bash", "-s")
-    output, fault = await _run(command, host_script(targets))
+    output, fault = await run_on(access, host, host_script(targets))
     *lines, last = output.splitlines() or [""]
     if fault or last != _DONE:
         return Sight(fault=fault or "the probe did not finish")
@@ -74,24 +71,3 @@ def host_script(targets: Sequence[Target]) -> str:
 def _target(line: str) -> Target:
     address, _, port = line.partition(" ")
     return IPv4Address(address), int(port)
-
-
-async def _run(command: Sequence[str], given: str) -> tuple[str, str]:
-    """A program's output, and what went wrong, empty where nothing did."""
-    pipe = asyncio.subprocess.PIPE
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *command, stdin=pipe, stdout=pipe, stderr=pipe
-        )
-    except OSError as error:
-        return "", f"{command[0]}: {error.strerror}"
-    try:
-        output, errors = await asyncio.wait_for(process.communicate(given.encode()), _RUN_S)
-    except TimeoutError:
-        process.kill()
-        await process.wait()
-        return "", f"{command[0]}: no answer within {_RUN_S} s"
-    if process.returncode:
-        last = errors.decode(errors="replace").strip().splitlines()[-1:]
-        return "", f"{command[0]}: exit {process.returncode} ({''.join(last) or 'no message'})"
-    return output.decode(), ""

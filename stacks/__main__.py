@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 
 import pulumi
@@ -11,7 +12,7 @@ from inventory.errors import HearthError
 from inventory.loading import load
 from inventory.model import Site
 from inventory.ssh import write_ssh_config
-from stacks import homelab
+from stacks import ABSENT, homelab
 
 
 def main() -> None:
@@ -22,7 +23,8 @@ def main() -> None:
     except HearthError as error:
         raise pulumi.RunError(str(error)) from None
     site = with_images(site, json.loads(config.get("images") or "{}"))
-    homelab.declare(site, homelab.secrets_from(config, site), write_ssh_config(site))
+    absent = os.environ.get(ABSENT, "").split()
+    homelab.declare(site, homelab.secrets_from(config, site), write_ssh_config(site), absent)
 
 
 def with_images(site: Site, images: Mapping[str, str]) -> Site:

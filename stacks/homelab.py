@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import pulumi
@@ -30,13 +31,14 @@ def secrets_from(config: pulumi.Config, site: Site) -> Secrets:
     )
 
 
-def declare(site: Site, secrets: Secrets, ssh_config: Path) -> None:
+def declare(site: Site, secrets: Secrets, ssh_config: Path, absent: Collection[str] = ()) -> None:
     """Declares the site's machines, tier by tier; in the last, one with a drift check at the end.
 
     Args:
         site: what to provision.
         secrets: passwords and the gateway's key.
         ssh_config: how ssh reaches the machines by their names.
+        absent: machines that do not answer: nothing waits for what is on them, or judges it.
     """
     hosts = Hosts("hosts", str(ssh_config))
     declared: dict[str, Service] = {}
@@ -55,8 +57,9 @@ def declare(site: Site, secrets: Secrets, ssh_config: Path) -> None:
                 )
                 machine = Machine(
                     name,
-                    MachineArgs(site, name, secrets, after, declared),
+                    MachineArgs(site, name, secrets, after, {} if name in absent else declared),
                     pulumi.ResourceOptions(providers=[engine, hosts]),
                 )
-                containers[tier] |= machine.containers
+                if name not in absent:
+                    containers[tier] |= machine.containers
     pulumi.export("gatewayUrl", f"https://{site.hosts[site.gateway].address}")

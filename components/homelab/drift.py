@@ -58,14 +58,16 @@ def _settings(
 ) -> dict[str, Any]:
     """The settings file as services/driftcheck reads it."""
     site, placement = args.site, args.placement
+    declared_on = {reference.partition(".")[0] for reference in services}
     return {
         "name": placement.reference,
         "port": placement.kind.ports[placement.first_port],
         "prometheus": f"http://{args.endpoint('prometheus')}",
         "every_seconds": site.drift_interval.total_seconds(),
         "machines": {
-            host: {"tier": site.hosts[host].tier, "board": site.hosts[host].board}
-            for host in machines_that_tell(site)
+            name: {"tier": host.tier, "board": host.board}
+            for name, host in site.hosts.items()
+            if name in declared_on
         },
         "services": {
             reference: {

@@ -71,7 +71,11 @@ class MachineArgs:
 
 
 class Machine(pulumi.ComponentResource):
-    """A machine's services, those that others beside them use first."""
+    """A machine's services, those that others beside them use first.
+
+    All resources of a machine have its name, or begin with it and a dot: an update can leave
+    exactly them out.
+    """
 
     containers: dict[str, pulumi.Resource]
     """By `host.service`."""
@@ -81,7 +85,8 @@ class Machine(pulumi.ComponentResource):
     ) -> None:
         super().__init__("hearth:homelab:Machine", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        network = docker.Network(f"{name}-{NETWORK}", name=NETWORK, opts=child).name
+        formerly = pulumi.ResourceOptions(parent=self, aliases=[pulumi.Alias(f"{name}-{NETWORK}")])
+        network = docker.Network(f"{name}.{NETWORK}", name=NETWORK, opts=formerly).name
         services: dict[str, Service] = {}
         for placement in in_order(args.site.on_host(args.host_name)):
             beside = [services[p.name].container for p in placement.uses if p.name in services]
@@ -127,7 +132,7 @@ def _limit_processes(
         if (shape := kinds[service].container)
     ]
     Script(
-        f"{name}-processes",
+        f"{name}.processes",
         host=name,
         script="\n".join(["set -e", *lines, ""]),
         triggers=[service.container.id for service in services.values()],

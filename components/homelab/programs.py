@@ -12,7 +12,6 @@ from inventory.model import Placement
 from inventory.paths import PROJECT
 
 FOLDER = PROJECT / "services"
-PREFIX = "hearth/"
 
 
 def image(
@@ -22,7 +21,7 @@ def image(
 
     A sandbox pulls these as well: its registry has them.
     """
-    if placement.site.registry is not None or not placement.image.startswith(PREFIX):
+    if placement.site.registry is not None or placement.pulled:
         return docker.RemoteImage(name, name=placement.image, keep_locally=True, opts=opts)
     return docker.RemoteImage(
         name,

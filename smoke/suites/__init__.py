@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from smoke.suites import chat, exposure, rate_limit, split
+from smoke.suites import (
+    backups,
+    certificates,
+    chat,
+    exposure,
+    monitoring,
+    persistence,
+    rate_limit,
+    sessions,
+    split,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -17,7 +27,12 @@ if TYPE_CHECKING:
 # The burst comes last: it spends what the other suites may ask for.
 SUITES: Mapping[str, Suite] = {
     "exposure": exposure.suite,
+    "certificates": certificates.suite,
     "chat": chat.suite,
     "split": split.suite,
+    "sessions": sessions.suite,
+    "persistence": persistence.suite,
+    "monitoring": monitoring.suite,
+    "backups": backups.suite,
     "rate-limit": rate_limit.suite,
 }

@@ -112,6 +112,15 @@ def test_a_machine_that_cannot_tell_is_not_asked_about() -> None:
     assert not [name for name in silent["services"] if name.startswith("nano.")]
 
 
+def test_what_does_not_answer_is_neither_waited_for_nor_judged() -> None:
+    recording = record_site(load("homelab"), "agx0")
+    assert not [name for name in told(recording)["services"] if name.startswith("agx0.")]
+    assert "agx0" not in told(recording)["machines"]
+    of_absent = {r.urn for r in recording.resources if r.name.partition(".")[0] == "agx0"}
+    assert of_absent
+    assert of_absent.isdisjoint(recording.of_type("Files")[CHECK].depends_on)
+
+
 def test_a_machine_makes_the_same_digest_of_the_same_files(tmp_path: Path) -> None:
     texts = {
         "nginx.conf": "events {}\n",

@@ -153,7 +153,7 @@ def test_every_docker_resource_is_made_by_its_own_machines_engine(lab: Lab) -> N
     made = [r for r in lab.recording.resources if r.type.startswith("docker:")]
     assert made
     for resource in made:
-        host = resource.name.partition(".")[0].removesuffix("-lab")
+        host = resource.name.partition(".")[0]
         assert resource.provider_name == host, resource.urn
 
 
@@ -191,7 +191,7 @@ def test_a_container_can_do_no_more_than_its_service_needs(lab: Lab) -> None:
 def test_every_containers_processes_are_limited(lab: Lab) -> None:
     scripts = lab.recording.of_type("Script")
     for placement in lab.provisioned:
-        script = scripts[f"{placement.host_name}-processes"].inputs
+        script = scripts[f"{placement.host_name}.processes"].inputs
         assert f"docker update --pids-limit 256 {placement.name} " in script["script"] or (
             f"docker update --pids-limit 1024 {placement.name} " in script["script"]
         )
@@ -439,3 +439,22 @@ def test_whatever_the_site_its_provisioned_services_run_within_limits(
     containers = record_site(site).of_type("Container")
     assert containers.keys() == {p.reference for p in site.placements() if p.provisioned}
     assert all(container.inputs["memory"] > 0 for container in containers.values())
+
+
+def test_no_machine_waits_for_one_that_is_out_of_reach() -> None:
+    site = load("homelab")
+    made = record_site(site, "agx0", "pi31").resources
+    away = {r.urn for r in made if r.name.split(".")[0] in {"agx0", "pi31"}}
+    assert away
+    waiting = [r.name for r in made if r.urn not in away and r.depends_on & away]
+    assert waiting == []
+    assert {r.urn for r in made} == {r.urn for r in record_site(site).resources}
+
+
+def test_a_machines_resources_can_be_left_out_by_its_name(lab: Lab) -> None:
+    """As `hearth.engine` does where a machine is out of reach."""
+    for resource in lab.recording.resources:
+        of_host = {r.provider_name for r in (resource,)} & set(lab.site.hosts)
+        hosts = of_host or {str(resource.inputs.get("host", ""))} & set(lab.site.hosts)
+        for host in hosts:
+            assert resource.name == host or resource.name.startswith(f"{host}."), resource.urn

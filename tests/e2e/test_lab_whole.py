@@ -273,6 +273,43 @@ def asking(it: Lab) -> Iterator[list[int]]:
         asker.join()
 
 
+def test_a_model_that_is_missing_is_told_and_asked_for(lab: Up) -> None:
+    it = lab[0]
+    assert it.hearth("models", str(SITE_FILE)).code == 0
+    name = next(iter(it.site.placement("nano.ollama").models))
+    it.ssh("nano", f"docker exec ollama sh -c 'ollama cp {name} kept && ollama rm {name}'")
+    try:
+        told = it.hearth("models", str(SITE_FILE))
+        assert told.code == 1
+        assert [line.split()[-1] for line in told.output.splitlines() if name in line][-1:] == [
+            "missing"
+        ]
+        # A sandbox has no way to the library of models.
+        asked = it.hearth("models", str(SITE_FILE), "--pull")
+        assert asked.code == 1
+        assert f"nano.ollama  {name}: " in asked.output
+        assert "it continues" in asked.output
+    finally:
+        it.ssh("nano", f"docker exec ollama sh -c 'ollama cp kept {name} && ollama rm kept'")
+
+
+def test_a_machine_that_is_off_does_not_stop_the_others(lab: Up) -> None:
+    it = lab[0]
+    it.ssh("pi41", "docker rm -f collector")
+    it.ssh("nano", "docker rm -f collector; sudo systemctl --no-block poweroff")
+    time.sleep(5)
+    ran = it.hearth("provision", str(SITE_FILE))
+    assert ran.code == 1
+    assert "nano is out of reach: nothing is done there" in ran.output
+    assert "run `hearth up" in ran.output
+    assert "collector" in it.containers("pi41")
+    booted = it.hearth("sandbox", "up", str(SITE_FILE))
+    assert booted.code == 0, booted.output
+    ran = it.hearth("provision", str(SITE_FILE))
+    assert ran.code == 0, ran.output
+    assert {name: it.containers(name) for name in it.site.hosts} == it.expected()
+
+
 def test_destroy_leaves_no_container(lab: Up) -> None:
     it = lab[0]
     ran = pulumi("destroy", "--yes", "--skip-preview")

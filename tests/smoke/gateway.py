@@ -39,6 +39,8 @@ class Behaviour:
         forgive: Whether a refused client is ever let in again.
         busy_first: So many requests are answered 503 before the first other.
         stall: From when to when, in seconds since the first request, nothing is answered.
+        dead: Upstreams that do not answer.
+        instead: Who answers for a dead one; where it is empty or dead itself, the answer is 503.
     """
 
     delay_s: float = 0.0
@@ -53,6 +55,8 @@ class Behaviour:
     forgive: bool = True
     busy_first: int = 0
     stall: tuple[float, float] | None = None
+    dead: frozenset[str] = frozenset()
+    instead: str = ""
     requests: list[dict[str, object]] = field(default_factory=list)
 
 
@@ -76,7 +80,12 @@ class Gateway:
         if self._over_limit():
             return web.Response(status=429, headers={"Retry-After": "1"} if how.retry_after else {})
         await self._stalled()
-        return await self._stream(request, number)
+        upstream = next(self._upstreams)
+        if upstream in how.dead:
+            upstream = how.instead
+        if not upstream or upstream in how.dead:
+            return web.Response(status=503)
+        return await self._stream(request, number, upstream)
 
     def _over_limit(self) -> bool:
         how, now = self.behaviour, monotonic()
@@ -99,11 +108,11 @@ class Gateway:
             if begin <= now < end:
                 await asyncio.sleep(end - now)
 
-    async def _stream(self, request: web.Request, number: int) -> web.StreamResponse:
+    async def _stream(self, request: web.Request, number: int, upstream: str) -> web.StreamResponse:
         how = self.behaviour
         asked = how.requests[number - 1]["options"]
         assert isinstance(asked, dict)
-        response = web.StreamResponse(headers={"X-Served-By": next(self._upstreams)})
+        response = web.StreamResponse(headers={"X-Served-By": upstream})
         await response.prepare(request)
         await asyncio.sleep(how.delay_s)
         count = min(how.tokens, int(asked["num_predict"]))
