@@ -15,6 +15,7 @@ from deploys.disks import data_disk
 from deploys.journal import journal
 from deploys.kernel import kernel
 from deploys.liveness import watch
+from deploys.metrics import metrics
 from deploys.reboots import where_needed
 from deploys.sshd import keys_only
 from deploys.users import administrator
@@ -50,6 +51,7 @@ journal()
 kernel(machine, [placement.kind.sysctls for placement in site.on_host(host.name)])
 memory.swap(machine)
 docker.engine()
+metrics(host.name)
 firewall.firewall(machine, flows_into(site, host.name))
 banner(site, host.name)
 where_needed(postpone=host.data.get("reboot") == "no")

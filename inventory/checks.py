@@ -270,6 +270,13 @@ def _gateway(site: Site) -> Iterator[Finding]:
             yield path, f"{engine} counts rate limits in a redis on the gateway (none); place one"
 
 
+def _drift_check(site: Site) -> Iterator[Finding]:
+    """The drift check compares what Prometheus knows."""
+    for placement in site.by_kind.get("drift-check", ()):
+        if placement.provisioned and not any(used.provisioned for used in placement.uses):
+            yield _service_path(placement), "drift-check asks a prometheus (none); place one"
+
+
 def _routes(site: Site) -> Iterator[Finding]:
     """Routes reach services that exist and hold the route's model; their weights add to 100."""
     paths: defaultdict[str, list[str]] = defaultdict(list)
@@ -389,6 +396,7 @@ RULES: tuple[Rule, ...] = (
     _tiers,
     _gateway,
     _api_clients,
+    _drift_check,
     _routes,
     _registry,
     _images,

@@ -11,6 +11,7 @@ import difflib
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
@@ -301,6 +302,10 @@ class Site(Model):
     api_clients: tuple[Name, ...] = Field(
         default=(),
         description="who may use the routes, each with an API key; without any, they are open",
+    )
+    drift_interval: Duration = Field(
+        default=timedelta(minutes=5),
+        description="how often drift-check compares the machines with the site",
     )
     registry: Registry | None = None
     images: dict[Name, ImageName] = Field(

@@ -45,6 +45,9 @@ SETTINGS = "/settings"
 SETTINGS_ON_HOST = "/etc/hearth/services"
 """The folder of its machine that holds them, one folder a service."""
 
+METRICS_ON_HOST = "/var/lib/hearth/metrics"
+"""The folder of a machine in which its programs leave metrics for node exporter, as `*.prom`."""
+
 
 @dataclass(frozen=True, slots=True)
 class ContainerShape:
@@ -556,6 +559,7 @@ KINDS: dict[str, ServiceKind] = {
                 "--path.procfs=/host/proc",
                 "--path.sysfs=/host/sys",
                 "--web.listen-address=:9100",
+                f"--collector.textfile.directory=/host{METRICS_ON_HOST}",
             ),
             host_paths={"/": "/host"},
             host_network=True,
@@ -563,7 +567,25 @@ KINDS: dict[str, ServiceKind] = {
     ),
     "backup": ServiceKind(title="backup coordination", image="", ports={}, memory_bytes=128 * MIB),
     "drift-check": ServiceKind(
-        title="configuration drift check", image="", ports={}, memory_bytes=128 * MIB
+        title="configuration drift check",
+        image="hearth/drift-check",
+        ports={"http": 8300},
+        memory_bytes=128 * MIB,
+        # The last one: it is told about the services of all others.
+        tiers=("utility",),
+        uses=("prometheus",),
+        metrics=Metrics("http"),
+        container=ContainerShape(
+            HealthCheck(
+                _asks("http://127.0.0.1:8300/health"),
+                interval=timedelta(seconds=20),  # the same
+                timeout=timedelta(seconds=10),
+            ),
+            environment={"DRIFT_CHECK_CONFIG": f"{SETTINGS}/drift-check.json"},
+            command=("services.driftcheck",),
+            # It reads them before each round.
+            reload=("true",),
+        ),
     ),
     "network-tools": ServiceKind(
         title="local DNS and time",

@@ -17,7 +17,7 @@ Services = Mapping[str, Mapping[str, Any]]
 class Machine:
     """A machine behind the gateway, with its services as a site file states them."""
 
-    tier: Literal["ai", "data"]
+    tier: Literal["ai", "data", "utility"]
     services: Services
 
 

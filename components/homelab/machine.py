@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pulumi
 import pulumi_docker as docker
 
 from components.homelab.assistant import Assistant
+from components.homelab.drift import KIND as DRIFT_CHECK
+from components.homelab.drift import DriftCheck
 from components.homelab.gateway import HAProxy, Kong, Nginx
 from components.homelab.minio import Minio
 from components.homelab.monitoring.services import (
@@ -31,6 +33,7 @@ COMPONENTS: dict[str, type[Service]] = {
     "alertmanager": Alertmanager,
     "assistant": Assistant,
     "collector": Collector,
+    DRIFT_CHECK: DriftCheck,
     "grafana": Grafana,
     "haproxy": HAProxy,
     "kong": Kong,
@@ -59,12 +62,14 @@ class MachineArgs:
         host_name: which of its machines this is.
         secrets: the site's.
         after: what has to be there before its containers.
+        declared: the services of the machines before it, by `host.service`; it adds its own.
     """
 
     site: Site
     host_name: str
     secrets: Secrets
     after: tuple[pulumi.Resource, ...] = ()
+    declared: dict[str, Service] = field(default_factory=dict)
 
 
 class Machine(pulumi.ComponentResource):
@@ -87,18 +92,23 @@ class Machine(pulumi.ComponentResource):
         services: dict[str, Service] = {}
         for placement in in_order(args.site.on_host(args.host_name)):
             beside = [services[p.name].container for p in placement.uses if p.name in services]
-            services[placement.name] = COMPONENTS.get(placement.kind_name, Service)(
+            after = (*args.after, *beside)
+            service = COMPONENTS.get(placement.kind_name, Service)(
                 placement.reference,
-                ServiceArgs(placement, network, args.secrets, (*args.after, *beside)),
+                ServiceArgs(placement, network, args.secrets, after, args.declared),
                 child,
             )
+            services[placement.name] = args.declared[placement.reference] = service
         _limit_processes(name, services, args.site, child)
         self.containers = {f"{name}.{key}": s.container for key, s in services.items()}
         self.register_outputs({})
 
 
 def in_order(placements: list[Placement]) -> list[Placement]:
-    """The provisioned services of a machine, each after those beside it that it uses."""
+    """The provisioned services of a machine, each after those beside it that it uses.
+
+    The drift check, which is told about all others, is the last.
+    """
     ordered: dict[str, Placement] = {}
 
     def add(placement: Placement) -> None:
@@ -107,7 +117,7 @@ def in_order(placements: list[Placement]) -> list[Placement]:
                 add(used)
         ordered.setdefault(placement.name, placement)
 
-    for placement in placements:
+    for placement in sorted(placements, key=lambda p: p.kind_name == DRIFT_CHECK):
         if placement.provisioned:
             add(placement)
     return list(ordered.values())

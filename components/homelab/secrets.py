@@ -18,11 +18,13 @@ class Secrets:
         passwords: by `Placement.account` and, API keys, by `Site.api_key`.
         tls_certificate: PEM, the whole chain; public.
         tls_private_key: PEM.
+        tls_authority: PEM of who signed the certificate; public.
     """
 
     passwords: Mapping[str, pulumi.Input[str]]
     tls_certificate: pulumi.Input[str]
     tls_private_key: pulumi.Input[str]
+    tls_authority: pulumi.Input[str]
 
     def password(self, placement: Placement, account: str) -> pulumi.Output[str]:
         """The password of an account of a service."""

@@ -31,12 +31,14 @@ class ServiceArgs:
         network: name of the host's Docker network; services find each other there by name.
         secrets: the site's.
         after: what has to be there before the container; images and settings do not wait.
+        declared: the services before this one, on any machine, by `host.service`.
     """
 
     placement: Placement
     network: pulumi.Input[str]
     secrets: Secrets
     after: tuple[pulumi.Resource, ...] = ()
+    declared: Mapping[str, Service] = field(default_factory=dict)
 
     @property
     def site(self) -> Site:
@@ -81,6 +83,7 @@ class Service(pulumi.ComponentResource):
     """
 
     container: docker.Container
+    image: docker.RemoteImage
     settings: Files | None
 
     def __init__(
@@ -93,12 +96,12 @@ class Service(pulumi.ComponentResource):
             raise pulumi.RunError(f"{placement.reference}: {placement.kind_name} is only planned")
         extras = self.extras(args)
         child = pulumi.ResourceOptions(parent=self)
-        image = programs.image(name, placement, child)
+        self.image = programs.image(name, placement, child)
         self.settings = _settings(name, placement, extras, child) if extras.files else None
         self.container = docker.Container(
             name,
             name=placement.name,
-            image=image.image_id,
+            image=self.image.image_id,
             command=list(extras.command or shape.command) or None,
             envs=[
                 f"{key}={value}"

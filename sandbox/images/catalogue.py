@@ -35,6 +35,7 @@ CATALOGUE = {
     "collector": Entry(monitoring.collector, ("collector",)),
     "comfyui": Entry(python.comfyui),
     "dnsmasq": Entry(gateway.dnsmasq),
+    "drift-check": Entry(python.drift_check),
     "grafana": Entry(python.grafana),
     "haproxy": Entry(gateway.haproxy),
     "jupyterhub": Entry(web.jupyterhub),

@@ -94,6 +94,34 @@ def assistant(services: Path = PROJECT / "services") -> Recipe:
     )
 
 
+def drift_check(services: Path = PROJECT / "services") -> Recipe:
+    """The drift check, as it is in this checkout; its command names the program.
+
+    Raises:
+        HearthError: There is none.
+    """
+    layer = Layer(
+        "drift-check",
+        copies=programs(services, "driftcheck"),
+        script=f"{COMPILE} /app\n{add_user('hearth', USER, '/app')}",
+        offline=True,
+        below=packages(),
+    )
+    return Recipe(
+        "drift-check",
+        layer,
+        settings(
+            ["services.driftcheck"],
+            8300,
+            Entrypoint=["python3", "-m"],
+            WorkingDir="/app",
+            User=str(USER),
+            environment=ENVIRONMENT,
+        ),
+        f"echo {metadata.version('hearth')}",
+    )
+
+
 def comfyui(services: Path = PROJECT / "services") -> Recipe:
     """A stand-in for ComfyUI, started by the same command line, its folders in the same places.
 

@@ -15,6 +15,7 @@ from pulumi.runtime import mocks, rpc
 
 from components.homelab.secrets import Secrets
 from inventory.model import Site
+from provider.files import file_digest
 from stacks import homelab
 
 SSH_CONFIG = Path("lab/ssh_config")
@@ -122,10 +123,12 @@ class _Mocks(mocks.Mocks):
     """Everything is made at once and is what it was asked to be."""
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[Any, Any]]:
+        texts = opened(args.inputs.get("files", {}))
         return f"{args.name}-id", {
             **args.inputs,
             "imageId": f"sha256:{args.name}",
             "digest": f"digest-of-{args.name}",
+            "digests": {path: file_digest(opened(text)) for path, text in texts.items()},
         }
 
     def call(self, args: mocks.MockCallArgs) -> tuple[dict[Any, Any], None]:
@@ -164,5 +167,6 @@ def record_site(site: Site, *absent: str) -> Recording:
         passwords={account: password_of(account) for account in site.accounts()},
         tls_certificate="the-certificate",
         tls_private_key=TLS_KEY,
+        tls_authority="the-authority",
     )
     return record(lambda: homelab.declare(site, secrets, SSH_CONFIG, absent))

@@ -129,7 +129,7 @@ def test_a_planned_service_is_refused_by_its_name(monkeypatch: pytest.MonkeyPatc
     placement = load("homelab").placement("orin0.comfyui")
 
     def program() -> None:
-        Service(placement.reference, ServiceArgs(placement, "lab", Secrets({}, "", "")))
+        Service(placement.reference, ServiceArgs(placement, "lab", Secrets({}, "", "", "")))
 
     with pytest.raises(pulumi.RunError, match=r"orin0\.comfyui: comfyui is only planned"):
         record(program)

@@ -19,6 +19,11 @@ from tests.deploys.machines import BOARDS
 from tests.deploys.record import NEW, PLACED, Event, Run
 
 EXPECTED = PROJECT / "tests" / "deploys" / "expected"
+SCRIPTS = {
+    path.read_text(): f"({path.relative_to(PROJECT)})"
+    for path in (PROJECT / "deploys" / "scripts").iterdir()
+}
+"""What stands for a program that is the same on every machine, by its text."""
 
 
 def story(run: Run, name: str, title: str) -> str:
@@ -30,7 +35,8 @@ def story(run: Run, name: str, title: str) -> str:
             operation = event.operation
             lines += ["", operation]
         lines.append(f"    {event.command}")
-        lines += [f"    | {line}".rstrip() for line in event.text.splitlines()]
+        text = SCRIPTS.get(event.text, event.text)
+        lines += [f"    | {line}".rstrip() for line in text.splitlines()]
     return "\n".join(lines) + "\n"
 
 

@@ -61,6 +61,7 @@ READY_UNITS = "\n".join(
         unit("srv-hearth.mount"),
         unit("nftables.service", "inactive"),
         unit("hearth-firewall.service", "inactive"),
+        unit("hearth-metrics.timer"),
     ]
 )
 

@@ -55,6 +55,8 @@ STALE = {
     "agx-r35": {"nftables.conf": "old"},
     "agx-r36": {"hearth-docker": "old"},
     "nano-r32": {"hearth-firewall": "old"},
+    "orin-nano-r35": {"hearth-metrics": "old", "hearth-metrics.service": "old"},
+    "orin-nano-r36": {"hearth-metrics.timer": "old"},
     "pi5-trixie": {"data-disk.conf": "old"},
     "pi4-trixie": {"hearth.conf": "old", "motd": "old"},
 }

@@ -31,6 +31,16 @@ READ_BY = [
     ("pi4-trixie", "Journal's limits", "systemctl restart systemd-journald"),
     ("pi4-trixie", "Greeting", ""),
     (
+        "orin-nano-r35",
+        "Metrics' unit",
+        "systemctl daemon-reload && systemctl start hearth-metrics.service",
+    ),
+    (
+        "orin-nano-r36",
+        "Metrics' timer",
+        "systemctl daemon-reload && systemctl try-restart hearth-metrics.timer",
+    ),
+    (
         "pi5",
         "Docker settings",
         "systemctl try-restart docker || ! systemctl cat docker >/dev/null 2>&1",
@@ -172,6 +182,7 @@ def test_no_file_is_anybodys_to_write(bare: Run, board: str) -> None:
         KEYS: "600",
         "/etc/nftables.conf": "755",
         "/usr/local/sbin/hearth-firewall": "755",
+        "/usr/local/sbin/hearth-metrics": "755",
     }
     modes = {put.path: put.mode for put in bare.puts(board)}
     assert modes == {path: special.get(path, "644") for path in modes}
@@ -187,6 +198,8 @@ def test_a_file_that_changed_touches_nothing_but_what_reads_it(runs: Runs) -> No
         "agx-r35": ["Firewall rules"],
         "agx-r36": ["Docker's version is pinned", "Docker's package list"],
         "nano-r32": ["Firewall rules"],
+        "orin-nano-r35": ["Metrics' script", "Metrics' unit"],
+        "orin-nano-r36": ["Metrics' timer"],
         "pi3": ["Kernel settings"],
         "pi4": ["sshd settings", "Time servers"],
         "pi4-trixie": ["Journal's limits", "Greeting"],
@@ -208,6 +221,22 @@ def test_the_greeting_says_what_the_machine_is_and_runs(bare: Run) -> None:
     assert "runs: nginx :80 :443 :3000, engine :8000 :8405, redis :6379\n" in greeting
     assert "runs: network-tools :53\n" in bare.files("pi3")["/etc/motd"]
     assert "runs: nothing yet\n" in bare.files("pi4-trixie")["/etc/motd"]
+
+
+@pytest.mark.parametrize("board", BOARDS)
+def test_every_board_tells_about_itself_by_its_name_in_the_site(bare: Run, board: str) -> None:
+    unit = bare.files(board)["/etc/systemd/system/hearth-metrics.service"].splitlines()
+    assert f"ExecStart=/usr/local/sbin/hearth-metrics {board}" in unit
+    assert "StateDirectory=hearth/metrics" in unit
+    assert bare.commands(board, "Metrics are written") == [
+        "systemctl enable hearth-metrics.timer",
+        "systemctl start hearth-metrics.timer",
+    ]
+
+
+@pytest.mark.parametrize("board", BOARDS)
+def test_the_first_metrics_are_written_once_docker_runs(bare: Run, board: str) -> None:
+    assert place(bare, board, "Packages are installed") < place(bare, board, "Metrics' unit")
 
 
 def test_logs_never_fill_a_card(bare: Run) -> None:

@@ -19,6 +19,9 @@ pytestmark = pytest.mark.e2e
 
 Up = tuple[Lab, Ran, dict[str, Any]]
 SECONDS = 90
+SETTLED_SECONDS = 150
+"""Within which what a machine is shows as drift: it writes and Prometheus asks, the check looks and
+Prometheus asks again; 30, 15, 30 and 15 seconds, and some for a busy computer."""
 
 
 def prometheus(it: Lab, path: str) -> Any:
@@ -27,6 +30,20 @@ def prometheus(it: Lab, path: str) -> Any:
     answer = json.loads(it.ssh("pi51", f"docker exec prometheus wget -qO- {url}"))
     assert answer["status"] == "success"
     return answer["data"]
+
+
+def values(it: Lab, metric: str, label: str) -> dict[str, float]:
+    """A metric's values now, by one of its labels."""
+    result = prometheus(it, f"query?query={quote(metric)}")["result"]
+    return {series["metric"][label]: float(series["value"][1]) for series in result}
+
+
+def becomes(it: Lab, metric: str, label: str, wanted: dict[str, float]) -> None:
+    """Returns once a metric's values are these; fails where they are not in time."""
+    deadline = time.monotonic() + SETTLED_SECONDS
+    while (found := values(it, metric, label)) != wanted and time.monotonic() < deadline:
+        time.sleep(2)
+    assert found == wanted
 
 
 def test_every_service_with_figures_is_asked_and_answers(lab: Up) -> None:
@@ -93,12 +110,54 @@ NOTHING_TO_SHOW = {
     "Fullest disk": "a sandboxed machine's root is an overlay, which node exporter leaves out",
     "Oldest backup": "backups are planned",
     "Restarts": "nothing has restarted",
-    "Settings that differ": "the drift check is planned",
     "Temperature": "this computer's sensors are not the machines'",
     "Temperatures": "the same",
     "Too little power": "only a Raspberry Pi tells",
 }
 """Panels without data in a sandbox, each with the reason."""
+
+
+def test_every_container_with_a_health_check_is_known_to_be_well(lab: Up) -> None:
+    it = lab[0]
+    checked = {
+        p.reference: 1.0
+        for p in it.site.placements()
+        if p.provisioned and p.kind.container and p.kind.container.health_check
+    }
+    assert len(checked) > 20
+    becomes(it, "hearth_container_healthy", "service", checked)
+
+
+def test_settings_changed_by_hand_are_seen_and_so_is_their_return(lab: Up) -> None:
+    it = lab[0]
+    as_they_should_be = dict.fromkeys(it.site.hosts, 0.0)
+    becomes(it, "hearth_drift_unknown", "host", as_they_should_be)
+    becomes(it, "hearth_drift", "host", as_they_should_be)
+
+    # Loki reads it when it starts, and not before.
+    file, kept = "/etc/hearth/services/loki/loki.yaml", "/root/loki.yaml"
+    it.ssh("pi41", f"sudo cp -p {file} {kept} && echo '# by hand' | sudo tee -a {file}")
+    try:
+        becomes(it, "hearth_drift", "host", as_they_should_be | {"pi41": 1.0})
+        page = json.loads(
+            it.ssh("pi31", "docker exec drift-check python3 -c " + shlex.quote(ASK_FOR_THE_PAGE))
+        )
+        differences = {"pi41.loki": "has other settings"}
+        assert page["machines"]["pi41"] == {"known": True, "differences": differences}
+    finally:
+        it.ssh("pi41", f"sudo mv {kept} {file}")
+    becomes(it, "hearth_drift", "host", as_they_should_be)
+
+
+ASK_FOR_THE_PAGE = (
+    "import urllib.request as u; print(u.urlopen('http://127.0.0.1:8300').read().decode())"
+)
+
+
+def test_the_gateways_certificate_is_watched_as_it_is_served(lab: Up) -> None:
+    found = values(lab[0], "hearth_certificate_expiry_timestamp_seconds", "service")
+    assert found.keys() == {"pi51.nginx"}
+    assert found["pi51.nginx"] > time.time() + 30 * 24 * 3600
 
 
 def test_the_log_lines_of_every_machine_are_kept(lab: Up) -> None:

@@ -206,6 +206,12 @@ OFFICIAL: dict[str, dict[str, Any]] = {
         "WorkingDir": "/app",
         "ExposedPorts": {"8200/tcp": {}},
     },
+    "drift-check": {
+        "Entrypoint": ["python3", "-m"],
+        "Cmd": ["services.driftcheck"],
+        "User": "10001",
+        "ExposedPorts": {"8300/tcp": {}},
+    },
     "pgadmin": {"User": "5050", "Volumes": {"/var/lib/pgadmin": {}}},
     "redis-commander": {"ExposedPorts": {"8081/tcp": {}}},
     "jupyterhub": {"Cmd": ["jupyterhub"], "ExposedPorts": {"8000/tcp": {}}},

@@ -273,6 +273,6 @@ def test_a_key_is_not_told_to_who_prints_the_way_in() -> None:
 
 def test_an_unknown_suite_is_named_with_those_that_exist(judge: Judge) -> None:
     with pytest.raises(
-        HearthError, match=r"^chats: no such suite; name one of exposure, keys, chat,"
+        HearthError, match=r"^chats: no such suite; name one of exposure, certificates, keys,"
     ):
         judge(Behaviour(), "chats")

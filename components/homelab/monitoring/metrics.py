@@ -1,7 +1,8 @@
 """Every metric that rules and dashboards read, declared once, with the kind that exposes it.
 
-`textfile` metrics are written to node exporter's textfile folder by programs of the lab; their
-own labels replace the target's, so `service` names what a metric is about.
+`textfile` metrics are written to node exporter's textfile folder by programs of the lab
+(deploys/metrics.py); their own labels replace the target's, so `service` names what a metric is
+about.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Literal
 
 from inventory.model import Site
 
-Provider = Literal["program", "textfile", "assistant"]
+Provider = Literal["program", "textfile", "service"]
 
 GPU = "gpu"
 """Source of the metrics that only machines with a GPU write."""
@@ -25,8 +26,8 @@ class Metric:
 
     Attributes:
         source: kind of the service whose page has it, or `GPU`.
-        provider: who has to write it: the program itself, a textfile, the lab's API.
-        labels: beside the target's host, service, tier and board.
+        provider: who has to write it: the program itself, a textfile, a service of our own.
+        labels: beside the target's host, service, tier and board, or in place of them.
         meaning: with the unit; empty where the program's own documentation says it.
     """
 
@@ -49,9 +50,9 @@ def _written(
     yield Metric(name, source, "textfile", labels, meaning)
 
 
-def _counted(name: str, *labels: str, meaning: str) -> Iterator[Metric]:
-    """A metric of the lab's API."""
-    yield Metric(name, "assistant", "assistant", labels, meaning)
+def _counted(name: str, *labels: str, meaning: str, source: str = "assistant") -> Iterator[Metric]:
+    """A metric of a service of our own: the lab's API, unless it says otherwise."""
+    yield Metric(name, source, "service", labels, meaning)
 
 
 def _declared() -> Iterator[Metric]:
@@ -191,22 +192,35 @@ def _declared() -> Iterator[Metric]:
     yield from _written(
         "hearth_container_healthy",
         "service",
-        meaning="1 if Docker's health check passes, else 0; containers with a check only",
+        meaning="1 if it runs and passes its health check, else 0; containers with a check only",
     )
     yield from _written(
         "hearth_backup_last_success_timestamp_seconds",
         "service",
         meaning="Unix time of the last backup that was written and read back",
     )
-    yield from _written(
+    yield from _counted(
         "hearth_certificate_expiry_timestamp_seconds",
-        *("service", "subject_name"),
-        meaning="Unix time at which the certificate stops to be valid",
+        *("service", "host", "tier", "board", "subject_name"),
+        meaning="Unix time at which the certificate that is served stops to be valid",
+        source="drift-check",
     )
-    yield from _written(
+    yield from _counted(
         "hearth_drift",
-        "host",
-        meaning="settings of the machine that differ from the site's, by the last check",
+        *("host", "tier", "board"),
+        meaning="services of the machine that are not as the site says, by the last check",
+        source="drift-check",
+    )
+    yield from _counted(
+        "hearth_drift_unknown",
+        *("host", "tier", "board"),
+        meaning="1 while the machine does not say how it is, else 0",
+        source="drift-check",
+    )
+    yield from _counted(
+        "hearth_drift_last_check_timestamp_seconds",
+        meaning="Unix time at which all was compared",
+        source="drift-check",
     )
     yield from _written("jetson_gpu_load_ratio", meaning="busy share, 0 to 1", source=GPU)
     yield from _written("jetson_gpu_frequency_hertz", meaning="clock", source=GPU)

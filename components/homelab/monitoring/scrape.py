@@ -19,8 +19,8 @@ SCRAPE_TIMEOUT = timedelta(seconds=10)
 
 _UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 
-SPEAKS_FOR_OTHERS = ("collector", "node-exporter")
-"""Kinds whose metrics say themselves which service they are about."""
+SPEAKS_FOR_OTHERS = ("collector", "drift-check", "node-exporter")
+"""Kinds whose metrics say themselves which service or machine they are about."""
 
 RELABELLED: dict[str, list[dict[str, Any]]] = {
     # About the exporter itself: nobody reads it, and every machine would send it.

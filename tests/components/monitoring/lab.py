@@ -33,12 +33,13 @@ WATCH = Machine(
     "data",
     {"prometheus": {}, "alertmanager": {}, "loki": {}, "grafana": {}, **EVERYWHERE},
 )
+UTILITY = Machine("utility", {"drift-check": {}, **EVERYWHERE})
 ENGINES = ("haproxy", "kong")
 
 
 def lab(*more: Machine, engine: str = "haproxy") -> Site:
-    """A gateway, two AI machines, one for data, one that watches, and more."""
-    behind = (AI, AI, DATA, WATCH, *more)
+    """A gateway, two AI machines, one for data, one that watches, one for chores, and more."""
+    behind = (AI, AI, DATA, WATCH, UTILITY, *more)
     document = generate.site(behind, engine=engine, gateway_services=EVERYWHERE)
     return Site.model_validate(document)
 

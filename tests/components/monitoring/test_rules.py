@@ -140,7 +140,7 @@ def test_every_machine_has_the_limits_of_its_board() -> None:
     }
     assert limits["warning", "ai1"] == "vector(85)"
     assert limits["critical", "data3"] == "vector(82)"
-    assert len(limits) == 2 * 5
+    assert len(limits) == 2 * 6
 
 
 def test_a_route_burns_by_its_own_promise() -> None:
@@ -193,7 +193,7 @@ def test_a_new_machine_brings_its_limits_and_changes_no_other_rule() -> None:
     before, after = rules_of(lab()), rules_of(lab(PLAIN))
     new = [rule for rule in after if rule not in before]
     assert [rule for rule in after if rule not in new] == before
-    assert {rule["labels"]["host"] for rule in new} == {"data5"}
+    assert {rule["labels"]["host"] for rule in new} == {"data6"}
     assert rule_tests(lab()) == rule_tests(lab(PLAIN))
 
 

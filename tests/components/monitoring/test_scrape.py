@@ -58,7 +58,7 @@ def test_a_service_on_the_machines_own_network_is_asked_by_address() -> None:
 
 def test_only_those_who_speak_for_others_keep_their_labels() -> None:
     keepers = {name for name, job in jobs(lab()).items() if job["honor_labels"]}
-    assert keepers == {"node-exporter", "collector"}
+    assert keepers == {"node-exporter", "collector", "drift-check"}
 
 
 def test_alerts_go_to_the_sites_alertmanager() -> None:
@@ -78,8 +78,8 @@ def test_a_new_machine_brings_its_targets_and_changes_no_other() -> None:
     new = [target for target in after if target not in before]
     assert [target for target in after if target not in new] == before
     assert [target["labels"]["service"] for target in new] == [
-        "data5.node-exporter",
-        "data5.collector",
+        "data6.node-exporter",
+        "data6.collector",
     ]
 
 

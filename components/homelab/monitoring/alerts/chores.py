@@ -20,20 +20,27 @@ from components.homelab.monitoring.rule import (
 from components.homelab.monitoring.scrape import first, labels_of
 from inventory.model import Site
 
+MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 
 BACKUP = "hearth_backup_last_success_timestamp_seconds"
 CERTIFICATE = "hearth_certificate_expiry_timestamp_seconds"
 DRIFT = "hearth_drift"
+UNKNOWN = "hearth_drift_unknown"
+CHECKED = "hearth_drift_last_check_timestamp_seconds"
 
 
 def groups(site: Site) -> Iterator[Group]:
     """The groups of this subject."""
     node = example(site, "node-exporter")
     yield Group("backups", alerts=tuple(_backups(site, node)))
-    yield Group("certificates", alerts=tuple(_certificates(node)))
-    yield Group("drift", alerts=(_drift(node),))
+    yield Group("certificates", alerts=tuple(_certificates(example(site, "nginx"))))
+    check = example(site, "drift-check")
+    # The check speaks for other machines.
+    about = {**node, "service": check.get("service", "")}
+    stopped = _check_stopped(check, 3 * site.drift_interval + 10 * MINUTE)
+    yield Group("drift", alerts=(_drift(about), _unknown(about), stopped))
 
 
 def _backups(site: Site, node: Labels) -> Iterator[Alert]:
@@ -64,9 +71,14 @@ def _too_old(node: Labels, name: str, severity: Severity, *, age: timedelta) -> 
 
 
 def _ago(age: timedelta) -> str:
-    """A duration of whole hours as Prometheus' humanizeDuration writes it."""
+    """A duration of days or minutes as Prometheus' humanizeDuration writes it."""
     days, rest = divmod(age, DAY)
-    return f"{days}d {int(rest / HOUR)}h 0m 0s"
+    hours, rest = divmod(rest, HOUR)
+    if days:
+        return f"{days}d {hours}h {int(rest / MINUTE)}m 0s"
+    minutes_left, rest = divmod(rest, MINUTE)
+    seconds = int(rest.total_seconds())
+    return f"{hours}h {minutes_left}m {seconds}s" if hours else f"{minutes_left}m {seconds}s"
 
 
 def _never(node: Labels, backup: Labels) -> Alert:
@@ -84,13 +96,13 @@ def _never(node: Labels, backup: Labels) -> Alert:
     )
 
 
-def _certificates(node: Labels) -> Iterator[Alert]:
-    yield _expires(node, "CertificateExpiresSoon", "warning", days=21)
-    yield _expires(node, "CertificateExpires", "critical", days=3)
+def _certificates(nginx: Labels) -> Iterator[Alert]:
+    yield _expires(nginx, "CertificateExpiresSoon", "warning", days=21)
+    yield _expires(nginx, "CertificateExpires", "critical", days=3)
 
 
-def _expires(node: Labels, name: str, severity: Severity, *, days: int) -> Alert:
-    about = {**node, "subject_name": "CN=hearth"}
+def _expires(nginx: Labels, name: str, severity: Severity, *, days: int) -> Alert:
+    about = {**nginx, "subject_name": "CN=Hearth gateway"}
 
     def ends(left: timedelta) -> tuple[Series]:
         return (series(CERTIFICATE, about, f"{int((LOOKED_AT + left).total_seconds())}x20"),)
@@ -109,7 +121,7 @@ def _expires(node: Labels, name: str, severity: Severity, *, days: int) -> Alert
     )
 
 
-def _drift(node: Labels) -> Alert:
+def _drift(about: Labels) -> Alert:
     return Alert(
         "ConfigurationDrift",
         subject="drift",
@@ -117,8 +129,42 @@ def _drift(node: Labels) -> Alert:
         expr=f"{DRIFT} > 0",
         hold=minutes(15),
         summary="{{ $labels.host }} is not as the site says",
-        description="{{ $value | humanize }} of its settings differ; `hearth preview` and "
-        "`hearth bootstrap --dry` say which.",
-        fires=Fires((series(DRIFT, node, "2x20"),), node, "2"),
-        quiet=(Quiet((series(DRIFT, node, "0x10 1x10"),)),),
+        description="{{ $value | humanize }} of its services run another image or have other "
+        "settings; the log of {{ $labels.service }} and `hearth preview` say which, `hearth up` "
+        "puts them right.",
+        fires=Fires((series(DRIFT, about, "2x20"),), about, "2"),
+        quiet=(Quiet((series(DRIFT, about, "0x10 1x10"),)),),
+    )
+
+
+def _unknown(about: Labels) -> Alert:
+    return Alert(
+        "DriftUnknown",
+        subject="drift-unknown",
+        severity="warning",
+        expr=f"{UNKNOWN} > 0",
+        hold=minutes(15),
+        summary="{{ $labels.host }} does not say how it is",
+        description="Its node exporter is away, or hearth-metrics.timer does not run there: "
+        "neither its settings nor its containers' health are known.",
+        fires=Fires((series(UNKNOWN, about, "1x20"),), about),
+        quiet=(Quiet((series(UNKNOWN, about, "0x10 1x10"),)),),
+    )
+
+
+def _check_stopped(check: Labels, age: timedelta) -> Alert:
+    def last(ago: timedelta) -> tuple[Series]:
+        return (series(CHECKED, check, f"{int((LOOKED_AT - ago).total_seconds())}x20"),)
+
+    return Alert(
+        "DriftCheckStopped",
+        subject="drift-check",
+        severity="warning",
+        expr=f"time() - {CHECKED} > {int(age.total_seconds())}",
+        hold=minutes(0),
+        summary="Nobody looks whether the machines are as the site says",
+        description="{{ $labels.service }} last got an answer of Prometheus "
+        "{{ $value | humanizeDuration }} ago; its log says why.",
+        fires=Fires(last(age + MINUTE), check, _ago(age + MINUTE)),
+        quiet=(Quiet(last(age - MINUTE)),),
     )

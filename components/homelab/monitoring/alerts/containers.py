@@ -65,7 +65,8 @@ def _unhealthy(node: Labels) -> Alert:
         expr=f"{HEALTHY} == 0",
         hold=minutes(3),
         summary="{{ $labels.service }} is not well",
-        description="Its container runs, but fails its health check for 3 minutes.",
+        description="For 3 minutes its container has failed its health check, or has not run; "
+        "`docker inspect` on {{ $labels.host }} shows what the check said.",
         fires=Fires((series(HEALTHY, node, "1x10 0x10"),), node),
         quiet=(Quiet((series(HEALTHY, node, "1x18 0x2"),)),),
     )
