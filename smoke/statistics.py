@@ -177,7 +177,7 @@ def _kolmogorov(one: Distribution, other: Distribution, d: float) -> float:
     scaled = (root + 0.12 + 0.11 / root) * d
     if scaled < 0.2:  # noqa: PLR2004 - the series is 1 to nine digits here and converges slowly
         return 1.0
-    terms = ((-1) ** (k - 1) * math.exp(-2 * (k * scaled) ** 2) for k in range(1, 101))
+    terms = ((1 if k % 2 else -1) * math.exp(-2 * (k * scaled) ** 2) for k in range(1, 101))
     return min(1.0, max(0.0, 2 * sum(terms)))
 
 

@@ -15,6 +15,15 @@ def seconds(value: float) -> str:
     return f"{value:.2g} s" if value < 10 else f"{value:.0f} s"  # noqa: PLR2004
 
 
+def duration(value: float) -> str:
+    """How long something takes, given in seconds: `40 s`, `20 min`, `1.5 h`."""
+    if value < 90:  # noqa: PLR2004
+        return f"{value:.0f} s"
+    if value < 90 * 60:
+        return f"{value / 60:.0f} min"
+    return f"{value / 3600:.1f}".removesuffix(".0") + " h"
+
+
 def percent(share: float) -> str:
     """`99 %`, `98.5 %`."""
     return f"{share * 100:.1f}".removesuffix(".0") + " %"
@@ -28,3 +37,16 @@ def listed(items: Iterable[object]) -> str:
 def prefix(route: str, claim: str) -> str:
     """The claim, with the route that it is about."""
     return f"{route}: {claim}"
+
+
+def ordinal(number: float) -> str:
+    """`95th`, `99.9th`, `1st`, `52nd`."""
+    text = f"{number:g}"
+    if text[-2:] in {"11", "12", "13"}:
+        return f"{text}th"
+    return text + {"1": "st", "2": "nd", "3": "rd"}.get(text[-1], "th")
+
+
+def between(interval: tuple[str, str]) -> str:
+    """`61 ms to 95 ms`."""
+    return " to ".join(interval)
