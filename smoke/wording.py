@@ -9,10 +9,12 @@ if TYPE_CHECKING:
 
 
 def seconds(value: float) -> str:
-    """`0.13 s`, `2.4 s`, `3 s`, `4 ms`."""
-    if value < 0.1:  # noqa: PLR2004  (reads better in milliseconds)
-        return f"{value * 1000:.0f} ms"
-    return f"{value:.2g} s" if value < 10 else f"{value:.0f} s"  # noqa: PLR2004
+    """`3 s`, `2.4 s`, `0.13 s`, `72 ms`, `4.1 ms`, `350 µs`: two digits or more."""
+    if value >= 0.0995:  # noqa: PLR2004  (less reads better in milliseconds)
+        return f"{value:.2g} s" if value < 9.95 else f"{value:.0f} s"  # noqa: PLR2004
+    if 0 < value < 0.000995:  # noqa: PLR2004
+        return f"{value * 1e6:.0f} µs"
+    return f"{value * 1000:.2g} ms"
 
 
 def duration(value: float) -> str:

@@ -32,7 +32,7 @@ def junit(report: Report) -> str:
     for name, checks in groupby(report.checks, key=lambda check: check.suite):
         root.append(_suite(report, name, list(checks)))
     ET.indent(root)
-    return ET.tostring(root, encoding="utf-8", xml_declaration=True).decode() + "\n"
+    return f'<?xml version="1.0" encoding="utf-8"?>\n{ET.tostring(root, encoding="unicode")}\n'
 
 
 def _suite(report: Report, name: str, checks: Sequence[Check]) -> ET.Element:
