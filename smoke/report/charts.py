@@ -180,7 +180,7 @@ def _curve_grid(picture: Picture, across: Scale, up: Scale, largest: int) -> Non
     taken = -math.inf
     for share in _NINES:
         x = across(-math.log10(1 - share))
-        if 1 - share >= 1 / largest and x - taken >= 34:  # noqa: PLR2004 - a label's width
+        if 1 - share >= 1 / largest and x - taken >= 30:  # noqa: PLR2004 - a label's width
             picture.line("grid", (x, up.start), (x, up.end))
             picture.text((x, up.start + 16), f"{share * 100:g} %")
             taken = x
