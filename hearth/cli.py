@@ -331,8 +331,7 @@ def smoke(  # noqa: PLR0913 - one for each option
 ) -> None:
     """Put a running site under load and hold it to its service levels.
 
-    Exit codes: 0 every judged check passed, 1 one failed, 2 inconclusive: some could not be
-    judged (too few samples, a late load generator), or there was nothing to judge.
+    Exit codes: 0 all that was judged passed, 1 some failed, 2 some could not be judged.
     """
     loaded, files = load(site), _report_files(json_file, junit_file, html_file, compare)
     report = _smoke(loaded, suite, files)
