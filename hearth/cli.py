@@ -24,6 +24,7 @@ from inventory.units import format_size
 
 if TYPE_CHECKING:
     from hearth.doctor import Diagnosis
+    from hearth.reports import ReportFiles
     from inventory.hardware import Board
     from inventory.model import Site
     from smoke.report import Report
@@ -47,14 +48,34 @@ SiteArgument = Annotated[
 JsonFileOption = Annotated[
     Path | None, typer.Option("--json", help="write the smoke report here as JSON")
 ]
+JUnitFileOption = Annotated[
+    Path | None, typer.Option("--junit", help="write the smoke report here as JUnit XML")
+]
+HtmlFileOption = Annotated[
+    Path | None, typer.Option("--html", help="write the smoke report here as a page")
+]
+CompareOption = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="compare with this report (JSON), not with the last run"),
+]
 LimitOption = Annotated[list[str] | None, typer.Option(help="only this host or tier; repeatable")]
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON for scripts")]
 
 
 @app.command(rich_help_panel=LAB)
-def up(site: SiteArgument, *, json_file: JsonFileOption = None) -> None:
-    """From nothing to a lab under load: boot (sandbox) or doctor, bootstrap, provision, smoke."""
-    loaded = load(site)
+def up(
+    site: SiteArgument,
+    *,
+    json_file: JsonFileOption = None,
+    junit_file: JUnitFileOption = None,
+    html_file: HtmlFileOption = None,
+    compare: CompareOption = None,
+) -> None:
+    """From nothing to a lab under load: boot (sandbox) or doctor, bootstrap, provision, smoke.
+
+    Exit codes: as of `hearth smoke`; 1 also where a step failed, 2 where nothing can be booted.
+    """
+    loaded, files = load(site), _report_files(json_file, junit_file, html_file, compare)
     out.print(f"[green]ok[/green]  check: {loaded.name} is sound, {len(loaded.hosts)} machines")
     toolchain_step()
     if loaded.sandbox is not None and not _can_boot(loaded):
@@ -72,7 +93,7 @@ def up(site: SiteArgument, *, json_file: JsonFileOption = None) -> None:
     _pull_models(loaded, absent)
     if loaded.gateway in absent:
         raise _out_of_reach(site, absent)
-    report = _smoke(loaded, None, json_file)
+    report = _smoke(loaded, None, files)
     _summary(site, loaded)
     if absent:
         raise _out_of_reach(site, absent)
@@ -329,14 +350,23 @@ def upgrade(site: SiteArgument, *, limit: LimitOption = None) -> None:
 
 
 @app.command(rich_help_panel=STEP)
-def smoke(
+def smoke(  # noqa: PLR0913 - one for each option
     site: SiteArgument,
     *,
     suite: Annotated[list[str] | None, typer.Option(help="only this suite; repeatable")] = None,
     json_file: JsonFileOption = None,
+    junit_file: JUnitFileOption = None,
+    html_file: HtmlFileOption = None,
+    compare: CompareOption = None,
 ) -> None:
-    """Put a running site under load and judge it: 0 all passed, 1 missed, 2 inconclusive."""
-    raise typer.Exit(_smoke(load(site), suite, json_file).exit_code)
+    """Put a running site under load and hold it to its service levels.
+
+    Exit codes: 0 all that was judged passed, 1 some failed, 2 some could not be judged.
+    """
+    loaded, files = load(site), _report_files(json_file, junit_file, html_file, compare)
+    report = _smoke(loaded, suite, files)
+    out.print(f"\nreport   {escape(_last_page(loaded))}", soft_wrap=True)
+    raise typer.Exit(report.exit_code)
 
 
 @app.command(rich_help_panel=STEP)
@@ -537,18 +567,32 @@ def _ask_password(prompt: str) -> str:
     return str(typer.prompt(prompt, hide_input=True))
 
 
-def _smoke(site: Site, suites: list[str] | None, json_file: Path | None) -> Report:
+def _report_files(
+    json: Path | None, junit: Path | None, html: Path | None, compare: Path | None
+) -> ReportFiles:
+    """What was asked for; a report to compare with is read now, as a wrong one costs no run."""
+    from hearth.reports import ReportFiles  # noqa: PLC0415 - only some commands need it
+    from smoke.history import read  # noqa: PLC0415
+
+    return ReportFiles(json, junit, html, None if compare is None else read(compare))
+
+
+def _smoke(site: Site, suites: list[str] | None, files: ReportFiles) -> Report:
     from hearth.access import access_to  # noqa: PLC0415
+    from hearth.reports import deliver  # noqa: PLC0415
     from smoke.run import run  # noqa: PLC0415
 
     with step("smoke") as progress:
         report = run(site, access_to(site), suites, progress)
         progress.summary = f"{len(report.checks)} checks, {report.verdict}"
-    report.show(out)
-    if json_file is not None:
-        json_file.parent.mkdir(parents=True, exist_ok=True)
-        json_file.write_text(report.to_json() + "\n")
+    deliver(report, files, out)
     return report
+
+
+def _last_page(site: Site) -> str:
+    from hearth.reports import last_page  # noqa: PLC0415
+
+    return last_page(site.name)
 
 
 def _summary(site_argument: str, site: Site) -> None:
@@ -568,7 +612,8 @@ def _summary(site_argument: str, site: Site) -> None:
     )
     with_key = f" -H @{os.path.relpath(key_file(site))}" if site.api_clients else ""
     command = f"curl --cacert {authority}{with_key} {gateway}{route.path} -d '{body}'"
-    out.print(f"\nask      {escape(command)}", soft_wrap=True)
+    out.print(f"\nreport   {escape(_last_page(site))}", soft_wrap=True)
+    out.print(f"ask      {escape(command)}", soft_wrap=True)
     out.print(f"inside   {ssh}")
     out.print(f"again    hearth up {site_argument}")
     out.print(f"stop     hearth down {site_argument}")

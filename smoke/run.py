@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from inventory.errors import HearthError
 from smoke.bench import open_bench
+from smoke.environment import load_average, observe
 from smoke.report import Report
 from smoke.suites import SUITES
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from inventory.model import Site
     from smoke.access import Access
+    from smoke.verdict import Check
 
 
 def run(
@@ -50,13 +52,19 @@ def _chosen(suites: Sequence[str] | None) -> list[str]:
 async def _run(
     site: Site, access: Access, chosen: Sequence[str], progress: Callable[[str], None]
 ) -> Report:
-    started, began = datetime.now(UTC), monotonic()
+    started, began, load_at_start = datetime.now(UTC), monotonic(), load_average()
+    checks: list[Check] = []
+    suite_seconds: dict[str, float] = {}
     async with open_bench(site, access, progress) as bench:
-        checks = [check for name in chosen for check in await SUITES[name](bench)]
+        for name in chosen:
+            suite_began = monotonic()
+            checks += await SUITES[name](bench)
+            suite_seconds[name] = monotonic() - suite_began
     return Report(
         site=site.name,
         started=started,
         seconds=monotonic() - began,
         checks=tuple(checks),
-        histograms=bench.histograms,
+        environment=observe(site, load_at_start),
+        suite_seconds=suite_seconds,
     )

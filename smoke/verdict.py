@@ -23,6 +23,8 @@ class Check:
         verdict: `unjudged` is a figure without a target, or a check that was left out.
         detail: What the figure rests on, or why there is none.
         samples: How many observations the figure rests on.
+        interval: Within what the true figure lies with 95 % confidence, as a person reads it;
+            None where it was not worked out.
     """
 
     suite: str
@@ -32,6 +34,7 @@ class Check:
     verdict: Verdict
     detail: str = ""
     samples: int = 0
+    interval: tuple[str, str] | None = None
 
 
 def judged(holds: bool) -> Verdict:  # noqa: FBT001  (the claim itself, not an option)

@@ -9,10 +9,21 @@ if TYPE_CHECKING:
 
 
 def seconds(value: float) -> str:
-    """`0.13 s`, `2.4 s`, `3 s`, `4 ms`."""
-    if value < 0.1:  # noqa: PLR2004  (reads better in milliseconds)
-        return f"{value * 1000:.0f} ms"
-    return f"{value:.2g} s" if value < 10 else f"{value:.0f} s"  # noqa: PLR2004
+    """`3 s`, `2.4 s`, `0.13 s`, `72 ms`, `4.1 ms`, `350 µs`: two digits or more."""
+    if value >= 0.0995:  # noqa: PLR2004  (less reads better in milliseconds)
+        return f"{value:.2g} s" if value < 9.95 else f"{value:.0f} s"  # noqa: PLR2004
+    if 0 < value < 0.000995:  # noqa: PLR2004
+        return f"{value * 1e6:.0f} µs"
+    return f"{value * 1000:.2g} ms"
+
+
+def duration(value: float) -> str:
+    """How long something takes, given in seconds: `40 s`, `20 min`, `1.5 h`."""
+    if value < 90:  # noqa: PLR2004
+        return f"{value:.0f} s"
+    if value < 90 * 60:
+        return f"{value / 60:.0f} min"
+    return f"{value / 3600:.1f}".removesuffix(".0") + " h"
 
 
 def percent(share: float) -> str:
@@ -28,3 +39,16 @@ def listed(items: Iterable[object]) -> str:
 def prefix(route: str, claim: str) -> str:
     """The claim, with the route that it is about."""
     return f"{route}: {claim}"
+
+
+def ordinal(number: float) -> str:
+    """`95th`, `99.9th`, `1st`, `52nd`."""
+    text = f"{number:g}"
+    if text[-2:] in {"11", "12", "13"}:
+        return f"{text}th"
+    return text + {"1": "st", "2": "nd", "3": "rd"}.get(text[-1], "th")
+
+
+def between(interval: tuple[str, str]) -> str:
+    """`61 ms to 95 ms`."""
+    return " to ".join(interval)

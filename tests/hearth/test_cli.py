@@ -129,6 +129,25 @@ def test_every_command_with_a_site_refuses_an_unknown_one_alike(hearth: Shell) -
         assert ended.err.startswith("hoomlab: no such site"), command
 
 
+def test_a_report_to_compare_with_is_read_before_anything_is_done(
+    hearth: Shell, tmp_path: Path
+) -> None:
+    old = tmp_path / "old.json"
+    old.write_text('{"schema": "hearth.smoke/1"}')
+    for command in ("smoke", "up"):
+        ended = hearth(command, "sandbox", "--compare", str(old))
+        assert (ended.code, ended.out) == (1, ""), command
+        assert "its schema is hearth.smoke/1, this Hearth reads hearth.smoke/2" in ended.err
+
+
+def test_smoke_tells_what_its_exit_codes_mean(hearth: Shell) -> None:
+    told = " ".join(hearth("smoke", "--help").out.split())
+    assert (
+        "Exit codes: 0 all that was judged passed, 1 some failed, 2 some could not be judged."
+        in told
+    )
+
+
 def test_real_boards_are_not_booted(hearth: Shell) -> None:
     ended = hearth("sandbox", "status", "homelab")
     assert ended.code == 1
