@@ -174,7 +174,9 @@ class Recorder:
             offered=self._offered,
             histograms={name: found.encoded for name, found in histograms.items() if len(found)},
             timeline=tuple(
-                Second(at, each.due, each.complete, each.failed, each.slowest_s, each.by_server)
+                Second(
+                    at, each.due, each.complete, each.failed, each.slowest_s, dict(each.by_server)
+                )
                 for at, each in enumerate(self._timeline)
             ),
             marks=tuple(marks),
