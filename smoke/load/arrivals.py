@@ -113,7 +113,7 @@ class _Drive(Generic[T]):
         try:
             await self._done
         except asyncio.CancelledError:
-            _uncancel()
+            uncancel()
             self._stop()
             if self._under_way:
                 await asyncio.wait(self._under_way)
@@ -207,7 +207,7 @@ async def sessions(
     try:
         await asyncio.gather(*everyone)
     except asyncio.CancelledError:
-        _uncancel()
+        uncancel()
     finally:
         for task in everyone:
             task.cancel()
@@ -215,7 +215,7 @@ async def sessions(
     return results
 
 
-def _uncancel() -> None:
+def uncancel() -> None:
     """The present task's cancellation has been dealt with."""
     task = asyncio.current_task()
     if task is not None:
