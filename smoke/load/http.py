@@ -452,7 +452,8 @@ class _Connection(asyncio.BufferedProtocol):
 
     def on_body(self, data: bytes) -> None:
         """Keep a part; what one read brought is handed on at once."""
-        self._chunks.append(data)
+        if not self._complete:
+            self._chunks.append(data)
 
     def on_message_complete(self) -> None:
         """The end, unless more is to come."""
