@@ -37,8 +37,9 @@ lint: $(VENV)/.dev ## Formatting, lint, types, who may import whom
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 
-bench: setup $(VENV)/.bench ## Time sites of 10 to 1,000 hosts, and the bootstrap beside Ansible's
+bench: setup $(VENV)/.bench ## Time sites of 10 to 1,000 hosts, the load engine and the bootstrap beside their peers
 	@$(BIN)/python -m tests.bench
+	@$(BIN)/python -m tests.bench_load
 	@$(BIN)/python -m tests.bench_bootstrap
 
 COMPILE := $(UV) pip compile --quiet pyproject.toml --universal --python-version 3.11 \

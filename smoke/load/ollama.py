@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import aiohttp
 
+from smoke.load.sample import Tokens
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import SimpleNamespace
@@ -34,7 +36,7 @@ def chat_body(model: str, tokens: int) -> dict[str, Any]:
 
 @dataclass
 class Stream:
-    """The lines of an answer and when they came."""
+    """The lines of an answer and when they came; gaps are seconds between texts."""
 
     reads: int = 0
     lines: int = 0
@@ -43,7 +45,33 @@ class Stream:
     last_line: float | None = None
     final: Mapping[str, Any] | None = None
     fault: str = ""
+    gaps: list[float] = field(default_factory=list)
+    _last_text: float = 0.0
     _rest: bytes = b""
+
+    @property
+    def first(self) -> float | None:
+        """When its first token came: the first text, or the first line of a silent model."""
+        return self.first_line if self.first_text is None else self.first_text
+
+    @property
+    def whole(self) -> bool:
+        """Whether its last line came."""
+        return self.final is not None
+
+    @property
+    def tokens(self) -> Tokens:
+        """The counters of its last line."""
+        return Tokens(
+            prompt=self.figure("prompt_eval_count"),
+            generated=self.figure("eval_count"),
+            generating_s=self.figure("eval_duration") * _NANOSECONDS,
+            load_s=self.figure("load_duration") * _NANOSECONDS,
+        )
+
+    def figure(self, name: str) -> int:
+        """A figure of its last line, such as `eval_count`; 0 where it has none."""
+        return int((self.final or {}).get(name) or 0)
 
     def feed(self, chunk: bytes, now: float) -> None:
         """Take what one read brought at that time."""
@@ -56,19 +84,29 @@ class Stream:
     def _take(self, line: bytes, now: float) -> None:
         try:
             document = json.loads(line)
-            text = document.get("message", {}).get("content")
+            text = _text(document)
         except (ValueError, AttributeError):
             self.fault = self.fault or f"a line is not of Ollama's form ({line[:40]!r})"
             return
         self.lines += 1
         self.first_line = now if self.first_line is None else self.first_line
         self.last_line = now
-        if text and self.first_text is None:
-            self.first_text = now
+        if text:
+            if self.first_text is None:
+                self.first_text = now
+            else:
+                self.gaps.append(now - self._last_text)
+            self._last_text = now
         if "error" in document:
             self.fault = self.fault or f"the model failed ({document['error']})"
         if document.get("done"):
             self.final = document
+
+
+def _text(document: Any) -> str:
+    """What the model wrote, of a chat or of a plain completion; thoughts are writing too."""
+    message = document.get("message", {})
+    return message.get("content") or message.get("thinking") or document.get("response") or ""
 
 
 @dataclass(frozen=True)
@@ -101,9 +139,7 @@ class Answer:
     @property
     def first(self) -> float | None:
         """When its first token came: the first text, or the first line of a silent model."""
-        if self.stream.first_text is not None:
-            return self.stream.first_text
-        return self.stream.first_line
+        return self.stream.first
 
     @property
     def spread(self) -> float:
@@ -114,7 +150,7 @@ class Answer:
 
     def figure(self, name: str) -> int:
         """A figure of the stream's last line, such as `eval_count`; 0 where it has none."""
-        return int((self.stream.final or {}).get(name) or 0)
+        return self.stream.figure(name)
 
     def seconds(self, name: str) -> float:
         """A duration of the stream's last line, such as `eval_duration`."""

@@ -1,26 +1,26 @@
-"""What a load was like, second by second and as distributions: what reports are made of."""
+"""What a load came to, second by second and as distributions: what reports are made of."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import floor
 from typing import Any
 
-from hdrh.histogram import HdrHistogram
+from smoke.load.latency import Latencies
 
 
 @dataclass(frozen=True, slots=True)
 class Second:
-    """One second of a load: by intended start for `due`, by end for the others.
+    """One second of a load.
 
-    Args:
+    Attributes:
         at: Whole seconds since the load began.
         due: Requests that were due in it.
         complete: Answers that came to their end in it, and were good.
-        failed: Refused, truncated, unreachable, timed out.
-        slowest_s: Longest response, from the intended start, that ended in it; 0 without one.
+        failed: Those refused, truncated, unreachable or given up in it.
+        slowest_s: The longest response, from when it was due, that ended in it; 0 without one.
         by_server: Complete answers by who answered, where it is known.
     """
 
@@ -34,11 +34,11 @@ class Second:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Something that happened during the load, such as `agx0 killed`.
+    """Something that happened during a load.
 
-    Args:
+    Attributes:
         at: Seconds since the load began.
-        what: For people.
+        what: For people: `agx0 killed`.
     """
 
     at: float
@@ -47,17 +47,18 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class LoadRecord:
-    """A load and what it brought.
+    """A load that has been sent.
 
-    Args:
-        name: Such as `chat`.
-        began: UTC, in seconds since the epoch.
-        seconds: How long it took.
+    Attributes:
+        name: What was asked: `chat`.
+        began: Seconds since the epoch, UTC.
+        seconds: How long it took, to the last answer.
         offered: For people: `50 a minute, Poisson`.
-        histograms: `response` from the intended start, `service` from when it was sent,
-            `first_token`, `between_tokens`, and `lag`, the generator's lateness: HdrHistogram
-            V2 in base64, microseconds, 3 digits, at most 10 minutes.
-        timeline: Its seconds, ascending.
+        histograms: HdrHistograms in base64 (V2, microseconds, 3 digits, at most 10 minutes):
+            `response` from when a request was due, `service` from when it was sent,
+            `first_token`, `between_tokens`, `lag` (how late the generator was). One that has
+            no value is not there.
+        timeline: Each second, the first at 0.
         marks: What happened meanwhile.
     """
 
@@ -71,76 +72,85 @@ class LoadRecord:
 
 
 def to_document(record: LoadRecord) -> dict[str, Any]:
-    """The record as JSON has it."""
+    """The record in JSON's own types."""
     return asdict(record)
 
 
 def from_document(document: Mapping[str, Any]) -> LoadRecord:
-    """The record that JSON holds.
+    """The record that `to_document` wrote.
 
     Raises:
-        KeyError, TypeError: It is none.
+        TypeError: It is not of this form.
     """
-    return LoadRecord(
-        name=document["name"],
-        began=document["began"],
-        seconds=document["seconds"],
-        offered=document["offered"],
-        histograms=dict(document["histograms"]),
-        timeline=tuple(Second(**second) for second in document["timeline"]),
-        marks=tuple(Mark(**mark) for mark in document["marks"]),
-    )
+    told = dict(document)
+    told["timeline"] = tuple(Second(**second) for second in told.get("timeline", ()))
+    told["marks"] = tuple(Mark(**mark) for mark in told.get("marks", ()))
+    return LoadRecord(**told)
 
 
 def merged(records: Sequence[LoadRecord]) -> LoadRecord:
-    """Loads of one name as one: histograms added exactly, timelines by wall-clock second."""
+    """One record of loads that were sent side by side.
+
+    Distributions are added up exactly, timelines by second of the wall clock.
+
+    Raises:
+        ValueError: There are no records.
+    """
+    if not records:
+        raise ValueError("no records to merge")
     began = min(record.began for record in records)
-    ended = max(record.began + record.seconds for record in records)
-    names = {name for record in records for name in record.histograms}
     return LoadRecord(
-        name=records[0].name,
+        name=_told(record.name for record in records),
         began=began,
-        seconds=ended - began,
-        offered="; ".join(dict.fromkeys(record.offered for record in records)),
-        histograms={
-            name: _added(r.histograms[name] for r in records if name in r.histograms)
-            for name in sorted(names)
-        },
-        timeline=_timeline(records, began),
-        marks=tuple(
-            sorted(
-                (Mark(m.at + r.began - began, m.what) for r in records for m in r.marks),
-                key=lambda mark: mark.at,
-            )
-        ),
+        seconds=max(record.began + record.seconds for record in records) - began,
+        offered=_told(record.offered for record in records),
+        histograms=_histograms(records),
+        timeline=_timeline(records, floor(began)),
+        marks=_marks(records, began),
     )
 
 
-def _added(encoded: Iterable[str]) -> str:
-    total = HdrHistogram(1, 600_000_000, 3)
-    for histogram in encoded:
-        total.decode_and_add(histogram)
-    return bytes(total.encode()).decode()
+def _told(words: Iterable[str]) -> str:
+    return "; ".join(dict.fromkeys(words))
 
 
-def _timeline(records: Sequence[LoadRecord], began: float) -> tuple[Second, ...]:
-    seconds: dict[int, list[Second]] = {}
+def _histograms(records: Sequence[LoadRecord]) -> dict[str, str]:
+    sums: dict[str, Latencies] = {}
     for record in records:
+        for name, encoded in record.histograms.items():
+            sums.setdefault(name, Latencies()).merge(Latencies.decoded(encoded))
+    return {name: latencies.encoded for name, latencies in sums.items()}
+
+
+def _timeline(records: Sequence[LoadRecord], zero: int) -> tuple[Second, ...]:
+    sums: dict[int, Second] = {}
+    for record in records:
+        shift = floor(record.began) - zero
         for second in record.timeline:
-            at = floor(record.began + second.at) - floor(began)
-            seconds.setdefault(at, []).append(second)
-    return tuple(_sum(at, seconds[at]) for at in sorted(seconds))
+            at = second.at + shift
+            sums[at] = _sum(sums.get(at, _nothing(at)), second)
+    return tuple(sums.get(at, _nothing(at)) for at in range(max(sums, default=-1) + 1))
 
 
-def _sum(at: int, parts: Sequence[Second]) -> Second:
-    by_server: Counter[str] = Counter()
-    for part in parts:
-        by_server.update(part.by_server)
+def _nothing(at: int) -> Second:
+    return Second(at, 0, 0, 0, 0.0, {})
+
+
+def _sum(one: Second, other: Second) -> Second:
     return Second(
-        at=at,
-        due=sum(part.due for part in parts),
-        complete=sum(part.complete for part in parts),
-        failed=sum(part.failed for part in parts),
-        slowest_s=max(part.slowest_s for part in parts),
-        by_server=dict(by_server),
+        at=one.at,
+        due=one.due + other.due,
+        complete=one.complete + other.complete,
+        failed=one.failed + other.failed,
+        slowest_s=max(one.slowest_s, other.slowest_s),
+        by_server=dict(Counter(one.by_server) + Counter(other.by_server)),
     )
+
+
+def _marks(records: Sequence[LoadRecord], began: float) -> tuple[Mark, ...]:
+    shifted = {
+        replace(mark, at=mark.at + record.began - began)
+        for record in records
+        for mark in record.marks
+    }
+    return tuple(sorted(shifted, key=lambda mark: (mark.at, mark.what)))
