@@ -5,21 +5,23 @@ from __future__ import annotations
 import asyncio
 import ssl
 from contextlib import asynccontextmanager
+from time import time
 from typing import TYPE_CHECKING
-
-import aiohttp
 
 from inventory.errors import HearthError
 from smoke.load import chat
-from smoke.load.ollama import CHAT_PATHS, ask, chat_body, tracing
+from smoke.load.http import Client, Timeouts
+from smoke.load.ollama import CHAT_PATHS, ask, chat_body
+from smoke.load.recorder import Recorder
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
     from typing import Any
 
     from inventory.model import Route, Site
     from smoke.access import Access
     from smoke.load.ollama import Answer
+    from smoke.load.record import LoadRecord, Mark
 
 _LEAST_TIMEOUT_S = 30.0
 _TIMEOUT_PER_TARGET = 10
@@ -32,22 +34,26 @@ class Bench:
     Args:
         site: What the lab should be.
         access: How it is reached.
-        session: The HTTP client, trusting the gateway's certificate.
+        tls: What to trust; None where the gateway speaks no TLS.
         progress: Told what happens, for people.
+
+    Attributes:
+        loads: What was sent, for the report.
     """
 
     def __init__(
         self,
         site: Site,
         access: Access,
-        session: aiohttp.ClientSession,
+        tls: ssl.SSLContext | None,
         progress: Callable[[str], None],
     ) -> None:
         self.site = site
         self.access = access
-        self.session = session
         self.progress = progress
-        self.histograms: dict[str, str] = {}
+        self.loads: list[LoadRecord] = []
+        self._tls = tls
+        self._clients: dict[str, Client] = {}
         self._loads: dict[str, chat.ChatLoad] = {}
         self._last_asked: dict[str, float] = {}
 
@@ -66,9 +72,31 @@ class Bench:
         async def send(tokens: int, due: float | None = None) -> Answer:
             return await self.ask(name, chat_body(route.model or "", tokens), due)
 
-        return await chat.measure(
+        load = await chat.measure(
             route, send, lambda answer: upstream_of(self.site, route, answer.served_by)
         )
+        self.keep(name, f"{per_minute:g} a minute", load.answers)
+        return load
+
+    def keep(
+        self, name: str, offered: str, answers: Sequence[Answer], marks: Sequence[Mark] = ()
+    ) -> None:
+        """Have a load in the report.
+
+        Args:
+            name: What was asked.
+            offered: The load, for people.
+            answers: In the order in which they were due.
+            marks: What happened meanwhile.
+        """
+        if not answers:
+            return
+        zero = answers[0].due
+        began = time() - (asyncio.get_running_loop().time() - zero)
+        recorder = Recorder(name, offered, zero=zero, began=began)
+        for answer in answers:
+            recorder.take(answer.sample)
+        self.loads.append(recorder.record(marks))
 
     async def ask(self, name: str, body: Mapping[str, Any], due: float | None = None) -> Answer:
         """Send one request to a route."""
@@ -82,13 +110,27 @@ class Bench:
         """Send one request to a route with some key, or none where it is empty."""
         route = self.site.routes[name]
         return await ask(
-            self.session,
+            await self._client(name),
             self.access.gateway_url.rstrip("/") + route.path,
             body,
-            timeout_s=_timeout_s(route),
             headers={"apikey": api_key} if api_key else {},
             due=due,
         )
+
+    async def _client(self, name: str) -> Client:
+        """A client a route, as each has a time limit of its own."""
+        if name not in self._clients:
+            limit_s = _timeout_s(self.site.routes[name])
+            timeouts = Timeouts(connect_s=limit_s, first_byte_s=limit_s, total_s=limit_s)
+            client = Client(self.access.gateway_url, tls=self._tls, timeouts=timeouts)
+            await client.open()
+            self._clients[name] = client
+        return self._clients[name]
+
+    async def close(self) -> None:
+        """Close all connections."""
+        for client in self._clients.values():
+            await client.close()
 
     async def pace(self, name: str) -> None:
         """Wait until one more request is well within the route's limit."""
@@ -111,13 +153,17 @@ class Bench:
 async def open_bench(
     site: Site, access: Access, progress: Callable[[str], None]
 ) -> AsyncIterator[Bench]:
-    """A bench with a client that never makes a request wait for another's connection."""
-    connector = aiohttp.TCPConnector(limit=0, ssl=_trust(access))
-    async with aiohttp.ClientSession(connector=connector, trace_configs=[tracing()]) as session:
-        yield Bench(site, access, session, progress)
+    """A bench, closed at the end."""
+    bench = Bench(site, access, _trust(access), progress)
+    try:
+        yield bench
+    finally:
+        await bench.close()
 
 
-def _trust(access: Access) -> ssl.SSLContext:
+def _trust(access: Access) -> ssl.SSLContext | None:
+    if not access.gateway_url.startswith("https:"):
+        return None
     try:
         return ssl.create_default_context(cafile=access.ca_file)
     except (OSError, ssl.SSLError) as error:

@@ -62,6 +62,7 @@ async def _run(
             suite_seconds[name] = monotonic() - suite_began
     return Report(
         site=site.name,
+        loads=tuple(bench.loads),
         started=started,
         seconds=monotonic() - began,
         checks=tuple(checks),

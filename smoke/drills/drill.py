@@ -10,6 +10,7 @@ from uuid import uuid4
 
 from smoke.bench import upstream_of
 from smoke.load.ollama import chat_body
+from smoke.load.record import Mark
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -81,7 +82,8 @@ class Ran:
 
     Args:
         requests: in the order in which they were due.
-        struck: when the fault was in place.
+        struck: when the fault was let loose.
+        healing: when it began to be undone.
         returned: when what was harmed could answer again.
         fault: what went wrong with the fault itself; then nothing was shown.
     """
@@ -89,6 +91,7 @@ class Ran:
     requests: Sequence[Request]
     began: float
     struck: float
+    healing: float
     returned: float
     fault: str = ""
 
@@ -141,7 +144,8 @@ class Load:
 async def run(bench: Bench, drill: Drill) -> Ran:
     """Loads the route, strikes, heals, and goes on until the split is back or is late."""
     loop = asyncio.get_running_loop()
-    load, began, struck, returned = Load(bench, drill.route), loop.time(), 0.0, 0.0
+    load = Load(bench, drill.route)
+    began = struck = healing = returned = loop.time()
     load.start()
     try:
         await asyncio.sleep(CALM_S)
@@ -149,6 +153,7 @@ async def run(bench: Bench, drill: Drill) -> Ran:
         struck = loop.time()
         await drill.fault.strike()
         await asyncio.sleep(drill.promise.outage_s)
+        healing = loop.time()
         await drill.fault.heal()
         returned = loop.time()
         bench.progress(f"{drill.name}: healed after {returned - struck:.0f} s")
@@ -158,7 +163,19 @@ async def run(bench: Bench, drill: Drill) -> Ran:
         )
     finally:
         requests = await load.stop()
-    return Ran(requests, began, struck, returned)
+    return Ran(requests, began, struck, healing, returned)
+
+
+def offered(site: Site, drill: Drill) -> str:
+    """The load, for people."""
+    per_minute = site.routes[drill.route].service_level.requests_per_minute.high
+    return f"{per_minute:g} a minute on {drill.route}"
+
+
+def marks(drill: Drill, ran: Ran) -> list[Mark]:
+    """What happened during the load, for its picture."""
+    happened = ((ran.struck, drill.fault.what), (ran.healing, "healing"), (ran.returned, "back"))
+    return [Mark(when - ran.began, what) for when, what in happened]
 
 
 async def _until(true: Callable[[], bool], seconds: float) -> None:

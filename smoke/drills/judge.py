@@ -83,7 +83,7 @@ def _noticed(site: Site, drill: Drill, ran: Ran, within: float) -> Check:
 
 
 def _fell_back(drill: Drill, ran: Ran, begin: float) -> Check:
-    who = Counter(a.served_by for a in ran.answers if begin <= a.due < ran.returned)
+    who = Counter(a.served_by for a in ran.answers if begin <= a.due and a.ended <= ran.healing)
     wanted = who.get(drill.promise.falls_back or "", 0)
     return CHECK(
         name=prefix(drill.name, f"answered by {drill.promise.falls_back} meanwhile"),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from inventory.errors import HearthError
 from smoke.drills.alert import AlertDrill, run_alert
-from smoke.drills.drill import Drill, Ran, run
+from smoke.drills.drill import Drill, Ran, marks, offered, run
 from smoke.drills.judge import CHECK, judge
 from smoke.stored import keeps, stored
 from smoke.suites import persistence
@@ -41,7 +41,8 @@ async def _run_one(bench: Bench, drill: Drill) -> list[Check]:
     try:
         ran = await run(bench, drill)
     except HearthError as error:
-        ran = Ran((), 0.0, 0.0, 0.0, fault=str(error))
+        ran = Ran((), 0.0, 0.0, 0.0, 0.0, fault=str(error))
+    bench.keep(drill.name, offered(bench.site, drill), ran.answers, marks(drill, ran))
     checks = judge(bench.site, drill, ran)
     if not ran.fault and keeps(bench.site, drill.route):
         said = [r.conversation for r in ran.requests if r.answer.outcome == "complete"]

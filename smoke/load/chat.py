@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from smoke.load.ollama import Answer
 
 TOKENS = 16
-LONGEST_LOAD_S = 60
-MOST_REQUESTS = 50
+LONGEST_LOAD_S = 75
+MOST_REQUESTS = 60
+"""One more than it takes to be 95 % sure of a 95th percentile."""
 WARM_UP_S = 30
 _BUSY = frozenset({429, 502, 503})
 _LONG_TOKENS = 200
@@ -109,7 +110,7 @@ def flowed(answer: Answer) -> bool:
 
 
 def request_count(per_minute: float) -> int:
-    """As many requests as fit the longest load, at most 50, at least one."""
+    """As many requests as fit the longest load, at most 60, at least one."""
     return max(1, min(MOST_REQUESTS, int(per_minute * LONGEST_LOAD_S / 60)))
 
 

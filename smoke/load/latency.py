@@ -17,9 +17,6 @@ _EXACT = 2048
 """Below it each microsecond has a count of its own, at three digits."""
 _EXACT_BITS = _EXACT.bit_length() - 1
 
-P95_SAMPLES = 40
-"""Fewer, and a 95th percentile rests on a single observation."""
-
 
 class Latencies:
     """A distribution of durations, given and returned in seconds.

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-import aiohttp
-
+from smoke.load.http import SERVED_BY, encode, sample_of
 from smoke.load.sample import Tokens
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from types import SimpleNamespace
+
+    from smoke.load.http import Client, Exchange
+    from smoke.load.sample import Outcome, Sample
 
 CHAT_PATHS = ("/api/chat", "/api/v1/chat")
 """Of Ollama itself, and of what stands beside it and speaks the same form."""
 TOO_MANY_REQUESTS = 429
-_OK = 200
 _NANOSECONDS = 1e-9
-
-Outcome = Literal["complete", "truncated", "refused", "unreachable"]
 
 
 def chat_body(model: str, tokens: int) -> dict[str, Any]:
@@ -115,26 +112,58 @@ class Answer:
 
     Args:
         due: When it should have been sent.
-        sent: When it was.
-        on_wire: When its headers left, the connection being up; `sent` where they did not.
-        ended: When its last byte came, or it failed.
-        outcome: `complete` ended with `done`, `truncated` began and did not, `refused` had
-            another status than 200, `unreachable` had none.
-        fault: What went wrong, for people.
-        served_by: The response header that names the upstream, as it came.
-        retry_after: What a refusal asks the client to wait, in seconds.
+        exchange: The request and its answer, as HTTP has them.
+        stream: The lines of its body.
     """
 
     due: float
-    sent: float
-    on_wire: float
-    ended: float
-    outcome: Outcome
-    status: int | None = None
-    fault: str = ""
-    served_by: str = ""
-    retry_after: float | None = None
-    stream: Stream = field(default_factory=Stream)
+    exchange: Exchange
+    stream: Stream
+
+    @property
+    def sample(self) -> Sample:
+        """For a record."""
+        return sample_of(self.due, self.exchange, self.stream)
+
+    @property
+    def sent(self) -> float:
+        """When it was sent."""
+        return self.exchange.sent
+
+    @property
+    def on_wire(self) -> float:
+        """When it left, the connection being up; `sent` where it did not."""
+        return self.exchange.sent if self.exchange.on_wire is None else self.exchange.on_wire
+
+    @property
+    def ended(self) -> float:
+        """When its last byte came, or it failed."""
+        return self.exchange.ended
+
+    @property
+    def outcome(self) -> Outcome:
+        """`complete` where it came to its proper end."""
+        return self.exchange.outcome(self.stream)
+
+    @property
+    def status(self) -> int | None:
+        """None where no answer began."""
+        return self.exchange.status
+
+    @property
+    def fault(self) -> str:
+        """What went wrong, for people."""
+        return self.exchange.fault or self.stream.fault
+
+    @property
+    def served_by(self) -> str:
+        """The response header that names the upstream, as it came."""
+        return self.exchange.header(SERVED_BY)
+
+    @property
+    def retry_after(self) -> float | None:
+        """What a refusal asks the client to wait, in seconds."""
+        return self.sample.retry_after
 
     @property
     def first(self) -> float | None:
@@ -157,79 +186,16 @@ class Answer:
         return self.figure(name) * _NANOSECONDS
 
 
-@dataclass
-class _Mark:
-    """Where the client notes when a request's headers left."""
-
-    at: float | None = None
-
-
-def tracing() -> aiohttp.TraceConfig:
-    """What a session needs for `Answer.on_wire`."""
-    config = aiohttp.TraceConfig()
-    config.on_request_headers_sent.append(_note)
-    return config
-
-
-async def _note(_session: object, context: SimpleNamespace, _params: object) -> None:
-    mark = context.trace_request_ctx
-    if isinstance(mark, _Mark):
-        mark.at = asyncio.get_running_loop().time()
-
-
-async def ask(  # noqa: PLR0913 - what is sent, to whom, as whom, and when
-    session: aiohttp.ClientSession,
+async def ask(
+    client: Client,
     url: str,
     body: Mapping[str, Any],
     *,
-    timeout_s: float,
     headers: Mapping[str, str],
     due: float | None = None,
 ) -> Answer:
     """Send one request and read its stream to the end; faults are part of the answer."""
-    loop = asyncio.get_running_loop()
-    sent = loop.time()
-    due = sent if due is None else due
-    stream, mark = Stream(), _Mark()
-    status: int | None = None
-    answered: Mapping[str, str] = {}
-    fault = ""
-    try:
-        timeout = aiohttp.ClientTimeout(total=timeout_s)
-        async with session.post(
-            url, json=body, headers=headers, timeout=timeout, trace_request_ctx=mark
-        ) as response:
-            status, answered = response.status, response.headers
-            async for chunk in response.content.iter_any():
-                if status == _OK:
-                    stream.feed(chunk, loop.time())
-    except TimeoutError:
-        fault = f"no end within {timeout_s:.0f} s"
-    except (aiohttp.ClientError, OSError) as error:
-        fault = f"{type(error).__name__}: {error}"
-    return Answer(
-        due=due,
-        sent=sent,
-        on_wire=sent if mark.at is None else mark.at,
-        ended=loop.time(),
-        outcome=_outcome(status, stream, fault),
-        status=status,
-        fault=fault or stream.fault,
-        served_by=answered.get("X-Served-By", ""),
-        retry_after=_seconds(answered.get("Retry-After")),
-        stream=stream,
-    )
-
-
-def _outcome(status: int | None, stream: Stream, fault: str) -> Outcome:
-    if status is None:
-        return "unreachable"
-    if status != _OK:
-        return "refused"
-    broken = bool(fault or stream.fault) or stream.final is None
-    return "truncated" if broken else "complete"
-
-
-def _seconds(header: str | None) -> float | None:
-    """The header in its form as seconds; the form as a date is nobody's here."""
-    return float(header) if header is not None and header.isdigit() else None
+    told = {"Content-Type": "application/json", **headers}
+    stream = Stream()
+    exchange = await client.exchange(encode("POST", url, told, json.dumps(body).encode()), stream)
+    return Answer(due=exchange.sent if due is None else due, exchange=exchange, stream=stream)

@@ -8,8 +8,9 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from smoke.bench import chat_routes, upstream_of
+from smoke.judging import judge_percentile, judge_share
 from smoke.load.chat import LONG_STREAMS, flowed
-from smoke.load.latency import P95_SAMPLES
+from smoke.statistics import Distribution
 from smoke.verdict import Check, judged
 from smoke.wording import percent, prefix, seconds
 
@@ -32,9 +33,6 @@ async def suite(bench: Bench) -> list[Check]:
     checks = []
     for name in chat_routes(bench.site):
         load = await bench.chat_load(name)
-        bench.histograms[f"{name}.first-token.from-due"] = load.first_token.encoded
-        bench.histograms[f"{name}.first-token.from-sent"] = load.first_token_service.encoded
-        bench.histograms[f"{name}.generator-lag"] = load.lag.encoded
         checks += judge(bench.site, name, load)
     return checks
 
@@ -95,15 +93,11 @@ def _cold_loads(site: Site, route: Route, warm_up: Sequence[Answer]) -> str:
 
 
 def _success(name: str, route: Route, load: ChatLoad) -> Check:
-    share = len(load.complete) / len(load.answers)
-    return _check(
-        name=prefix(name, "answered in full, at least"),
-        target=percent(route.service_level.success),
-        figure=percent(share),
-        verdict=judged(share >= route.service_level.success),
-        detail=_faults(load.answers) or f"{len(load.answers)} requests",
-        samples=len(load.answers),
-    )
+    least = route.service_level.success
+    found = judge_share(len(load.complete), len(load.answers), least=least)
+    found["detail"] = _faults(load.answers) or f"{len(load.answers)} requests"
+    claim = prefix(name, "answered in full, at least")
+    return _check(name=claim, target=percent(least), **found)
 
 
 def _faults(answers: Sequence[Answer]) -> str:
@@ -122,26 +116,14 @@ def _fault(answer: Answer) -> str:
 
 def _first_token(name: str, route: Route, load: ChatLoad) -> Check:
     target_s = route.service_level.first_byte_p95.total_seconds()
-    due, sent = load.first_token, load.first_token_service
-    detail = f"{len(due)} requests; from when it was sent {seconds(sent.percentile(95))}"
-    verdict = judged(due.percentile(95) <= target_s)
-    if len(due) < P95_SAMPLES:
-        verdict, detail = "inconclusive", _too_few(len(due), load.per_minute)
-    elif fault := lag_fault(route, load):
-        verdict, detail = "inconclusive", fault
-    return _check(
-        name=prefix(name, "first token, 95 % within"),
-        target=seconds(target_s),
-        figure=seconds(due.percentile(95)) if len(due) else "",
-        verdict=verdict,
-        detail=detail,
-        samples=len(due),
-    )
-
-
-def _too_few(count: int, per_minute: float) -> str:
-    minutes = P95_SAMPLES / per_minute
-    return f"{count} answers are too few; {P95_SAMPLES} take {minutes:.1f} min at this rate"
+    measured = Distribution.decode(load.first_token.encoded)
+    found = judge_percentile(measured, 0.95, within_s=target_s, per_minute=load.per_minute)
+    sent = seconds(load.first_token_service.percentile(95))
+    found["detail"] = found["detail"] or f"{len(measured)} requests; from when it was sent {sent}"
+    if fault := lag_fault(route, load):
+        found["verdict"], found["detail"] = "inconclusive", fault
+    claim = prefix(name, "first token, 95 % within")
+    return _check(name=claim, target=seconds(target_s), **found)
 
 
 def _rate(name: str, route: Route, load: ChatLoad) -> Check:

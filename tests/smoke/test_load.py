@@ -8,6 +8,7 @@ import pytest
 
 from smoke.load.arrivals import constant, drive
 from smoke.load.chat import flowed, request_count
+from smoke.load.http import Exchange
 from smoke.load.latency import Latencies
 from smoke.load.ollama import Answer, Stream
 
@@ -16,7 +17,7 @@ def test_arrivals_are_evenly_spaced() -> None:
     assert constant(240, 4) == [0, 0.25, 0.5, 0.75]
 
 
-@pytest.mark.parametrize(("per_minute", "count"), [(240, 50), (50, 50), (20, 20), (0.5, 1)])
+@pytest.mark.parametrize(("per_minute", "count"), [(240, 60), (50, 60), (20, 25), (0.5, 1)])
 def test_a_load_is_bounded_in_requests_and_in_time(per_minute: float, count: int) -> None:
     assert request_count(per_minute) == count
 
@@ -100,4 +101,4 @@ def test_a_stream_flows_when_its_lines_come_as_they_are_made(
 ) -> None:
     done = {"done": True, "eval_duration": made_over_s * 1e9}
     stream = Stream(reads, lines, first_line=1.0, last_line=1.0 + came_over_s, final=done)
-    assert flowed(Answer(1.0, 1.0, 1.0, 4.0, "complete", 200, stream=stream)) is as_made
+    assert flowed(Answer(1.0, Exchange(1.0), stream)) is as_made

@@ -57,7 +57,7 @@ def test_a_lab_that_keeps_its_promises_passes(judge: Judge, site: Site) -> None:
         "chat: tokens a second, median": "unjudged"
     }
     assert report.exit_code == 0
-    assert found(report, "chat: share of agx0.assistant").samples == 50
+    assert found(report, "chat: share of agx0.assistant").samples == 60
     assert "agx0.assistant 3 ms" in found(report, "chat: answers before the load").detail
 
 
@@ -65,7 +65,7 @@ def test_split_reuses_the_load_of_chat(judge: Judge) -> None:
     behaviour = Behaviour()
     judge(behaviour, "chat", "split")
     asked = [request["options"] for request in behaviour.requests]
-    assert asked.count({"num_predict": 16}) == 50
+    assert asked.count({"num_predict": 16}) == 60
 
 
 def test_the_first_token_is_measured_where_it_is(judge: Judge, site: Site) -> None:
@@ -91,7 +91,7 @@ def test_truncated_streams_are_failures(judge: Judge) -> None:
     check = found(judge(Behaviour(truncate_every=10), "chat"), FULL)
     assert check.verdict == "fail"
     assert check.figure == "90 %"
-    assert check.detail == "5 x cut short (the stream ended without done)"
+    assert check.detail == "6 x cut short (the stream ended without done)"
 
 
 def test_refusals_are_failures_and_are_named(judge: Judge) -> None:
@@ -132,7 +132,7 @@ def test_a_gateway_that_stays_busy_fails(judge: Judge, monkeypatch: pytest.Monke
 def test_no_gateway_at_all_fails_and_says_so(site: Site) -> None:
     access = Access("http://127.0.0.1:1", Path("/dev/null"))
     report = run(site, access, ["chat"], lambda _: None)
-    assert "127.0.0.1:1" in report.checks[0].detail
+    assert "ConnectionRefusedError" in report.checks[0].detail
     assert report.exit_code == 1
 
 
@@ -142,7 +142,8 @@ def test_too_few_samples_are_inconclusive_and_say_how_long_it_takes(
     monkeypatch.setattr(chat, "MOST_REQUESTS", 10)
     check = found(judge(Behaviour(), "chat"), SOON)
     assert check.verdict == "inconclusive"
-    assert check.detail == "10 answers are too few; 40 take 0.0 min at this rate"
+    assert "10 answers are too few" in check.detail
+    assert "59 are needed, 0 s at 24000 a minute" in check.detail
 
 
 def test_a_late_generator_is_inconclusive(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
