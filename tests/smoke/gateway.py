@@ -90,8 +90,8 @@ class Gateway:
         upstream = next(self._upstreams)
         if upstream in how.dead:
             upstream = how.instead
-        if not upstream or upstream in how.dead:
-            return web.Response(status=503)
+            if not upstream or upstream in how.dead:
+                return web.Response(status=503)
         return await self._stream(request, number, upstream)
 
     def _over_limit(self) -> bool:
