@@ -243,6 +243,25 @@ class Route(Model):
         return [up.service for up in self.upstreams] + ([self.fallback] if self.fallback else [])
 
 
+class Retention(Model):
+    """Of how many days, weeks and months the newest backup stays."""
+
+    daily: int = Field(default=7, ge=1)
+    weekly: int = Field(default=4, ge=0)
+    monthly: int = Field(default=6, ge=0)
+
+
+class Backups(Model):
+    """When backups are made, and which stay."""
+
+    at: str = Field(
+        default="03:00",
+        pattern=r"^([01]\d|2[0-3]):[0-5]\d$",
+        description="each day, UTC; quoted, as YAML takes it for a number",
+    )
+    keep: Retention = Retention()
+
+
 class Sandbox(Model):
     """How one Linux machine plays the site's machines."""
 
@@ -265,6 +284,7 @@ class Site(Model):
     hosts: dict[Name, Host] = Field(min_length=1)
     routes: dict[Name, Route] = Field(default_factory=dict)
     sessions: Range = Field(description="people at work at once")
+    backup: Backups = Backups()
     registry: Registry | None = None
     registry_mirror: str | None = Field(
         default=None,
@@ -445,6 +465,15 @@ class Placement:
         there = self.site.by_kind.get(kind_name, [])
         beside = [placement for placement in there if placement.host_name == self.host_name]
         return next(iter(beside or there), None)
+
+    @property
+    def kept_by(self) -> Placement | None:
+        """The service that makes backups of what it holds; None where none does."""
+        for placement in self.site.by_kind.get("backup", []):
+            used = placement.used(self.kind_name) if placement.provisioned else None
+            if self.kind_name in placement.kind.uses and used == self:
+                return placement
+        return None
 
     def clients_of(self, port: str) -> list[str]:
         """The names of the other hosts that may connect to a port of it."""

@@ -257,7 +257,7 @@ KINDS: dict[str, ServiceKind] = {
         ports={"postgres": 5432},
         memory_bytes=1 * GIB,
         tiers=("data",),
-        accounts=("owner", "assistant", "dashboards", "monitor"),
+        accounts=("owner", "assistant", "dashboards", "monitor", "backup"),
         container=ContainerShape(
             HealthCheck(("pg_isready", "-q", "-h", "127.0.0.1", "-U", "hearth", "-d", "hearth")),
             volumes={"data": "/var/lib/postgresql/data"},
@@ -545,7 +545,20 @@ KINDS: dict[str, ServiceKind] = {
             host_network=True,
         ),
     ),
-    "backup": ServiceKind(title="backup coordination", image="", ports={}, memory_bytes=128 * MIB),
+    "backup": ServiceKind(
+        title="backups",
+        image="hearth/backup",
+        ports={"http": 8210},
+        memory_bytes=128 * MIB,
+        # What these keep is what is backed up, and each has a backup made before its upgrade.
+        uses=("postgres", "minio", "grafana"),
+        metrics=Metrics("http"),
+        container=ContainerShape(
+            HealthCheck(_asks("http://127.0.0.1:8210/health"), interval=timedelta(seconds=20)),
+            volumes={"backups": "/backups"},
+            command=("serve",),
+        ),
+    ),
     "drift-check": ServiceKind(
         title="configuration drift check", image="", ports={}, memory_bytes=128 * MIB
     ),

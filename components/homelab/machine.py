@@ -8,6 +8,7 @@ import pulumi
 import pulumi_docker as docker
 
 from components.homelab.assistant import Assistant
+from components.homelab.backup import Backup
 from components.homelab.gateway import HAProxy, Kong, Nginx
 from components.homelab.minio import Minio
 from components.homelab.monitoring.services import (
@@ -29,6 +30,7 @@ NETWORK = "lab"
 COMPONENTS: dict[str, type[Service]] = {
     "alertmanager": Alertmanager,
     "assistant": Assistant,
+    "backup": Backup,
     "collector": Collector,
     "grafana": Grafana,
     "haproxy": HAProxy,

@@ -29,7 +29,11 @@ def image(
         name=f"{placement.image}:{digest()}",
         # By the machine's engine: the newer builder would be looked for on this computer.
         build=docker.RemoteImageBuildArgs(
-            context=str(FOLDER), use_legacy_builder=True, version="1"
+            context=str(FOLDER),
+            # Its stage of the Dockerfile.
+            target=placement.image.removeprefix(PREFIX),
+            use_legacy_builder=True,
+            version="1",
         ),
         keep_locally=True,
         opts=opts,

@@ -152,7 +152,7 @@ def grafana(services: Path = PROJECT / "services") -> Recipe:
 
 
 def programs(services: Path, package: str) -> tuple[tuple[str, Path, str], ...]:
-    """The files of one of the services' packages, as they lie in /app.
+    """The files of one of the services' packages and what they share, as they lie in /app.
 
     Raises:
         HearthError: There are none.
@@ -161,5 +161,5 @@ def programs(services: Path, package: str) -> tuple[tuple[str, Path, str], ...]:
     wanted = [path for path in files if "__pycache__" not in path.parts]
     if not wanted:
         raise HearthError(f"{package}: no programs ({services}); build it from a whole checkout")
-    top = [path for path in [services / "__init__.py"] if path.is_file()]
+    top = sorted(services.glob("*.py"))
     return tuple(copied(f"app/{path.relative_to(services.parent)}", path) for path in top + wanted)

@@ -46,6 +46,9 @@ SECRET_FILES = {
     "admin": "-admin",
     "local.json": password_of("pi52-redis-default"),
     "pgpass": password_of("pi52-postgres-dashboards"),
+    "postgres-password": password_of("pi52-postgres-backup"),
+    "minio-password": password_of("pi52-minio-backup"),
+    "grafana-password": password_of("pi41-grafana-admin"),
     "assistant.json": password_of("pi52-postgres-assistant"),
 }
 """Files with a secret, and what must be in them."""

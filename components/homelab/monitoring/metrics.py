@@ -193,9 +193,10 @@ def _declared() -> Iterator[Metric]:
         "service",
         meaning="1 if Docker's health check passes, else 0; containers with a check only",
     )
-    yield from _written(
+    yield Metric(
         "hearth_backup_last_success_timestamp_seconds",
-        "service",
+        "backup",
+        labels=("service",),
         meaning="Unix time of the last backup that was written and read back",
     )
     yield from _written(
