@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import shutil
 import subprocess
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -25,6 +24,7 @@ from inventory.ssh import write_ssh_config
 from inventory.units import format_size
 from services.assistant import migrate
 from services.keeper import snapshot
+from services.keeper.errors import KeeperError
 from services.keeper.snapshot import DUMP, MANIFEST, Manifest
 
 Progress = Callable[[str], None]
@@ -350,7 +350,7 @@ def holds(manifest: Manifest) -> dict[str, str]:
 def _read(data: bytes) -> Manifest:
     try:
         return snapshot.read(data, MANIFEST)
-    except snapshot.KeeperError as error:
+    except KeeperError as error:
         raise HearthError(str(error)) from None
 
 

@@ -67,6 +67,7 @@ def save(told: settings.Grafana, password: str, path: Path) -> snapshot.Grafana:
             continue
         document = {k: v for k, v in found["dashboard"].items() if k not in _OF_THE_INSTANCE}
         dashboards.append({"folderUid": meta.get("folderUid", ""), "dashboard": document})
+    dashboards.sort(key=lambda found: str(found["dashboard"]["uid"]))
     used = {found["folderUid"] for found in dashboards}
     folders = [f for f in api.folders() if f["uid"] in used or f["uid"] not in provisioned]
     content = {"folders": folders, "dashboards": dashboards}
