@@ -12,7 +12,7 @@ import shlex
 import subprocess
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -34,6 +34,7 @@ PARTS = ("postgres", "minio", "grafana")
 """In the order in which they are put back."""
 _OWNER = "hearth"
 _SHOWN_LINES = 6
+_CHUNK_BYTES = 1 << 20
 _DIFFERENT = 1
 _RESTORED = "restored"
 _EMPTY = (
@@ -277,20 +278,22 @@ def _pumped(
     if source.stdout is None or target.stdin is None:
         raise TypeError("both have to be pipes")
     sent = 0
-    try:
+    # Whoever stops reading has said why.
+    with suppress(BrokenPipeError):
         target.stdin.write(f"{first}\n".encode())
-        while chunk := source.stdout.read(1 << 20):
+        while chunk := source.stdout.read(_CHUNK_BYTES):
             target.stdin.write(chunk)
             sent += len(chunk)
-        if source.wait() or sent != size:
+        if sent != size:
             target.kill()
-            why = _last(complaint.read())
-            raise HearthError(f"the backup broke off after {sent} of {size} bytes: {why}")
         target.stdin.close()
-    except BrokenPipeError:
-        source.kill()
+    source.kill()
+    said = _Said(out.read(), err.read())
     target.wait()
-    return _Said(out.read(), err.read())
+    if target.returncode < 0:
+        why = _last(complaint.read())
+        raise HearthError(f"the backup broke off after {sent} of {size} bytes: {why}")
+    return said
 
 
 def _restore_script(database: str) -> str:

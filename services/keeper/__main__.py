@@ -23,7 +23,7 @@ from services.keeper.store import Store
 
 ENVIRONMENT = "KEEPER_CONFIG"
 _WAIT_SECONDS = 600
-_FAILED, _UNUSABLE, _NOTHING_YET = 1, 2, 3
+_FAILED, _UNUSABLE, NOTHING_YET = 1, 2, 3
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -95,7 +95,7 @@ def _backup(told: Settings, store: Store, asked: argparse.Namespace) -> int:
     except Unreachable as error:
         if not store.ids():
             _say(f"nothing to back up yet: {error}")
-            return _NOTHING_YET
+            return NOTHING_YET
         store.count_failure()
         raise
     except (KeeperError, OSError):
@@ -118,10 +118,10 @@ def _list(_told: Settings, store: Store, asked: argparse.Namespace) -> int:
 
 
 def _found(store: Store, asked: argparse.Namespace) -> Manifest:
-    ids = store.ids()
-    if not ids:
+    found = store.manifest(asked.id) if asked.id else store.newest()
+    if found is None:
         raise KeeperError("there is no backup yet; make one")
-    return store.manifest(asked.id or ids[-1])
+    return found
 
 
 def _verify(_told: Settings, store: Store, asked: argparse.Namespace) -> int:

@@ -438,7 +438,7 @@ def test_what_is_there_is_listed_with_its_reason(
     ("command", "told"),
     [
         (["verify"], "there is no backup yet"),
-        (["verify", "20200101T030000Z"], "there is no backup yet"),
+        (["verify", "20200101T030000Z"], "no such backup; known are none"),
         (["cat", "../settings", MANIFEST], "no such backup"),
         (["restore", "20200101T030000Z", "minio"], "no such backup; known are none"),
     ],
