@@ -1,4 +1,4 @@
-"""Backups: told where everything is, made before what they keep is upgraded, by nobody with more."""
+"""Backups: told where everything is, and made before what they keep is upgraded."""
 
 from __future__ import annotations
 
@@ -116,12 +116,8 @@ def test_no_other_machine_than_the_backups_may_connect_for_them() -> None:
 
 def test_the_role_for_backups_may_read_and_no_more() -> None:
     script = schema_script("postgres", dict.fromkeys(("assistant", "monitor", "backup"), "x"))
-    grants = re.findall(r"^GRANT (.*) TO (?:.*, )?backup\b", script, re.MULTILINE)
-    assert grants == ["pg_read_all_data"] or grants == [
-        "pg_read_all_data",
-        "CONNECT ON DATABASE hearth",
-    ]
-    assert "GRANT pg_read_all_data TO backup;" in script
+    granted = re.findall(r"^GRANT (.*) TO .*\bbackup\b", script, re.MULTILINE)
+    assert granted == ["pg_read_all_data", "CONNECT ON DATABASE hearth"]
 
 
 DOCKER = """#!/bin/sh
@@ -168,7 +164,8 @@ def test_the_script_knows_the_programs_word_for_nothing_yet() -> None:
 
 def test_a_real_machine_builds_the_stage_of_its_program() -> None:
     images = record_site(load("homelab")).of_type("RemoteImage")
-    stages = re.findall(r"^FROM \S+ AS (\w+)", (programs.FOLDER / "Dockerfile").read_text(), re.MULTILINE)
+    dockerfile = (programs.FOLDER / "Dockerfile").read_text()
+    stages = re.findall(r"^FROM \S+ AS (\w+)", dockerfile, re.MULTILINE)
     for name in ("agx0.assistant", "pi31.backup"):
         target = images[name].inputs["build"]["target"]
         assert target == name.partition(".")[2]
