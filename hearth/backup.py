@@ -32,6 +32,7 @@ Progress = Callable[[str], None]
 KIND = "backup"
 PARTS = ("postgres", "minio", "grafana")
 """In the order in which they are put back."""
+BEFORE_RESTORE = "before a restore of"
 _OWNER = "hearth"
 _SHOWN_LINES = 6
 _CHUNK_BYTES = 1 << 20
@@ -80,8 +81,8 @@ class Backups:
 
     def list(self) -> list[Manifest]:
         """Those there are, oldest first."""
-        documents = json.loads(self._keeper(["list", "--json"], lambda _: None))
-        return [_read(json.dumps(document).encode()) for document in documents]
+        lines = self._keeper(["list", "--json"], lambda _: None).splitlines()
+        return [_read(line) for line in lines]
 
     def export(self, snapshot_id: str, path: Path, progress: Progress) -> None:
         """Write a backup to a file that only its owner may read; it is there whole, or not."""
@@ -107,10 +108,20 @@ class Backups:
             raise HearthError(f"{path}: cannot be read ({error.strerror}); name another") from None
 
     def verified(self, snapshot_id: str | None, progress: Progress) -> Manifest:
-        """A backup, read from beginning to end on its machine; the newest, if none is named."""
-        asked = ["verify", *([snapshot_id] if snapshot_id else [])]
-        found = self._keeper(asked, progress).decode().strip()
-        return _read(self._keeper(["cat", found, MANIFEST], lambda _: None))
+        """A backup, read from beginning to end on its machine.
+
+        Args:
+            snapshot_id: where none is named, the newest that was not made by a restore: to repeat
+                a restore is not to undo it.
+            progress: is told what is done.
+        """
+        if snapshot_id is None:
+            meant = [m.id for m in self.list() if not m.reason.startswith(BEFORE_RESTORE)]
+            if not meant:
+                raise HearthError(f"{self.keeper.reference}: there is no backup yet; make one")
+            snapshot_id = meant[-1]
+        self._keeper(["verify", snapshot_id], progress)
+        return _read(self._keeper(["cat", snapshot_id, MANIFEST], lambda _: None))
 
     def plan(self, manifest: Manifest, only: Collection[str]) -> dict[str, Placement]:
         """The parts to put back, each with where to.

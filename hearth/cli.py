@@ -180,7 +180,12 @@ def restore(
 
     Exit codes: 0 all is as in the backup, 1 it failed, or something differs.
     """
-    from hearth.backup import PARTS, Backups, holds  # noqa: PLC0415 - only some commands need it
+    from hearth.backup import (  # noqa: PLC0415 - only some commands need it
+        BEFORE_RESTORE,
+        PARTS,
+        Backups,
+        holds,
+    )
 
     if unknown := sorted(set(only or ()) - set(PARTS)):
         raise HearthError(f"--only: no such part ({unknown[0]}); known are {', '.join(PARTS)}")
@@ -197,7 +202,7 @@ def restore(
     if not yes and not typer.confirm("Go on?"):
         raise typer.Exit(1)
     with step("backup of what is there") as progress:
-        progress.summary = found.make(f"before a restore of {kept.id}", progress).id
+        progress.summary = found.make(f"{BEFORE_RESTORE} {kept.id}", progress).id
     different: list[str] = []
     for part, placement in plan.items():
         with step(f"restore {placement.reference}") as progress:

@@ -60,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     make.add_argument("--prune", action="store_true", help="remove those that need not stay")
     make.add_argument("--json", action="store_true", help="print its manifest")
     found = command("list", _list, "the backups, oldest first")
-    found.add_argument("--json", action="store_true", help="print their manifests")
+    found.add_argument("--json", action="store_true", help="print their manifests, one a line")
     for name, function, what in (
         ("verify", _verify, "read a backup from beginning to end"),
         ("export", _export, "write a backup to standard output as a tar"),
@@ -106,14 +106,10 @@ def _backup(told: Settings, store: Store, asked: argparse.Namespace) -> int:
 
 
 def _list(_told: Settings, store: Store, asked: argparse.Namespace) -> int:
-    manifests = [store.manifest(snapshot_id) for snapshot_id in store.ids()]
-    if asked.json:
-        documents = [manifest.model_dump(mode="json") for manifest in manifests]
-        sys.stdout.write(json.dumps(documents) + "\n")
-        return 0
-    for manifest in manifests:
-        size = sum(manifest.sizes.values())
-        sys.stdout.write(f"{manifest.id}  {size:>12}  {manifest.reason}\n")
+    # One at a time: each may name many objects.
+    for manifest in map(store.manifest, store.ids()):
+        line = f"{manifest.id}  {sum(manifest.sizes.values()):>12}  {manifest.reason}"
+        sys.stdout.write(f"{manifest.model_dump_json() if asked.json else line}\n")
     return 0
 
 

@@ -80,7 +80,8 @@ class Figures(Collector):
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._read = lru_cache(maxsize=1)(store.manifest)
+        # Of the newest alone, and without its objects: there may be many.
+        self._read = lru_cache(maxsize=1)(lambda name: tuple(_of(store.manifest(name))))
 
     def collect(self) -> Iterator[Metric]:
         """The figures as they are now."""
@@ -89,14 +90,12 @@ class Figures(Collector):
         failures = self._store.failures
         yield CounterMetricFamily("hearth_backup_failures", "Backups that failed.", failures)
         try:
-            newest = self._read(ids[-1]) if ids else None
-        except KeeperError:
-            newest = None
-        if newest is not None:
-            yield from _of_the_newest(newest)
+            yield from self._read(ids[-1]) if ids else ()
+        except KeeperError as error:
+            sys.stderr.write(f"{error}\n")
 
 
-def _of_the_newest(newest: Manifest) -> Iterator[Metric]:
+def _of(newest: Manifest) -> Iterator[Metric]:
     last = GaugeMetricFamily(
         "hearth_backup_last_success_timestamp_seconds",
         "When the last backup that was read back was begun.",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.dataclasses import dataclass
 
 from services.keeper.errors import KeeperError
 
@@ -47,8 +48,9 @@ class Postgres(_Part):
     client: str
 
 
-class Object(_Part):
-    """An object of a bucket.
+@dataclass(frozen=True, slots=True, config=ConfigDict(extra="forbid"))
+class Object:
+    """An object of a bucket; there may be many: no more than a dataclass.
 
     Attributes:
         etag: the store's own digest, which tells that it is still the same.

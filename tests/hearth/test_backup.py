@@ -233,6 +233,19 @@ def test_a_restore_takes_what_came_later_away(kept: KeptLab, hearth: Hearth) -> 
     assert kept.contents == before
 
 
+def test_a_restore_can_be_repeated_and_undone(kept: KeptLab, hearth: Hearth) -> None:
+    before = kept.contents
+    assert hearth("backup", "sandbox").code == 0
+    kept.fill()
+    filled = kept.contents
+    for _ in range(2):
+        assert hearth("restore", "sandbox", "--only", "postgres", "--yes").code == 0
+        assert kept.contents == before
+    undo = kept.lab.store.ids()[1]
+    assert hearth("restore", "sandbox", undo, "--only", "postgres", "--yes").code == 0
+    assert kept.contents == filled
+
+
 def test_without_a_yes_nothing_is_changed(
     kept: KeptLab, hearth: Hearth, monkeypatch: pytest.MonkeyPatch
 ) -> None:
