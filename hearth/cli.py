@@ -134,11 +134,11 @@ def backup(
     from hearth.backup import Backups, holds  # noqa: PLC0415 - only some commands need it
 
     found = Backups(load(site))
-    with _said_elsewhere("backup", quiet=as_json) as progress:
+    with _step_unless("backup", quiet=as_json) as progress:
         made = found.make("by hand", progress)
         progress.summary = f"{made.id}: {'; '.join(holds(made).values())}"
     if to is not None:
-        with _said_elsewhere(f"export to {to}", quiet=as_json) as progress:
+        with _step_unless(f"export to {to}", quiet=as_json) as progress:
             found.export(made.id, to, progress)
             progress.summary = format_size(to.stat().st_size)
     if as_json:
@@ -223,7 +223,7 @@ _IN_PLACE = {
 
 
 @contextmanager
-def _said_elsewhere(title: str, *, quiet: bool) -> Iterator[Step]:
+def _step_unless(title: str, *, quiet: bool) -> Iterator[Step]:
     """A step; where standard output is for scripts, one that says nothing there."""
     if quiet:
         yield Step(title, None, shown_at=math.inf)

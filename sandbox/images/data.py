@@ -143,7 +143,7 @@ def backup(services: Path = PROJECT / "services") -> Recipe:
             Entrypoint=["python3", "-m", "services.keeper"],
             WorkingDir="/app",
             User=str(python.USER),
-            environment=python.ENVIRONMENT,
-        ),
+        )
+        | {"Env": [f"PATH={POSTGRES_BIN}:{PATH}", "LANG=C.UTF-8", *python.ENVIRONMENT]},
         f"echo {metadata.version('hearth')}",
     )

@@ -173,8 +173,10 @@ def test_a_real_machine_builds_the_stage_of_its_program() -> None:
 
 
 def test_a_real_machines_pg_dump_is_as_new_as_its_postgres() -> None:
-    client = re.search(r"postgresql-client-(\d+)", (programs.FOLDER / "Dockerfile").read_text())
+    dockerfile = (programs.FOLDER / "Dockerfile").read_text()
+    client = re.search(r"postgresql-client-(\d+)", dockerfile)
     server = re.search(r"postgres:(\d+)", KINDS["postgres"].image)
     assert client is not None
     assert server is not None
     assert client[1] == server[1]
+    assert f"/usr/lib/postgresql/{client[1]}/bin" in dockerfile
