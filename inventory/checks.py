@@ -86,12 +86,6 @@ def _ports(site: Site) -> Iterator[Finding]:
         if host_name in site.time_hosts:
             users[NTP_PORT, "udp"] = "time"
         for placement in site.on_host(host_name):
-            if placement.service.port is not None and not placement.kind.ports:
-                yield (
-                    (*_service_path(placement), "port"),
-                    f"{placement.kind_name} listens on no port "
-                    f"({placement.service.port}); remove it",
-                )
             for opening in placement.openings:
                 if opening in users:
                     yield (
@@ -298,8 +292,6 @@ def _routes(site: Site) -> Iterator[Finding]:
             placement = references.get(upstream.service)
             if placement is None:
                 yield at, f"no host runs it ({upstream.service}); place it, or name another"
-            elif not placement.kind.ports:
-                yield at, f"it listens on no port ({upstream.service}); name another service"
             elif route.model is not None and route.model not in placement.answers_with:
                 holder = placement.used("ollama") or placement
                 yield (
@@ -327,8 +319,6 @@ def _fallback(base: Path_, route: Route, references: dict[str, Placement]) -> It
     at = (*base, "fallback")
     if route.fallback not in references:
         yield at, f"no host runs it ({route.fallback}); place it, or name another"
-    elif not references[route.fallback].kind.ports:
-        yield at, f"it listens on no port ({route.fallback}); name another service"
     elif route.fallback in {upstream.service for upstream in route.upstreams}:
         yield at, f"is one of the upstreams ({route.fallback}); name another service"
 

@@ -277,6 +277,25 @@ class Route(Model):
         return [up.service for up in self.upstreams] + ([self.fallback] if self.fallback else [])
 
 
+class Retention(Model):
+    """Of how many days, weeks and months the newest backup stays."""
+
+    daily: int = Field(default=7, ge=1)
+    weekly: int = Field(default=4, ge=0)
+    monthly: int = Field(default=6, ge=0)
+
+
+class Backups(Model):
+    """When backups are made, and which stay."""
+
+    at: str = Field(
+        default="03:00",
+        pattern=r"^([01]\d|2[0-3]):[0-5]\d$",
+        description="each day, UTC; quoted, as YAML takes it for a number",
+    )
+    keep: Retention = Retention()
+
+
 class Sandbox(Model):
     """How one Linux machine plays the site's machines."""
 
@@ -307,6 +326,7 @@ class Site(Model):
         default=timedelta(minutes=5),
         description="how often drift-check compares the machines with the site",
     )
+    backup: Backups = Backups()
     registry: Registry | None = None
     images: dict[Name, ImageName] = Field(
         default_factory=dict,
@@ -372,7 +392,7 @@ class Site(Model):
         for placement in self.placements():
             for port in placement.kind.ports:
                 found[placement.reference, port] = set(placement.service.clients)
-            if placement.reference in self.routed and placement.kind.ports:
+            if placement.reference in self.routed:
                 found[placement.reference, placement.first_port].add(self.gateway)
             if placement.kind.metrics:
                 found[placement.reference, placement.kind.metrics.port] |= scrapers
@@ -525,6 +545,15 @@ class Placement:
         there = self.site.by_kind.get(kind_name, [])
         beside = [placement for placement in there if placement.host_name == self.host_name]
         return next(iter(beside or there), None)
+
+    @property
+    def kept_by(self) -> Placement | None:
+        """The service that makes backups of what it holds; None where none does."""
+        for placement in self.site.by_kind.get("backup", []):
+            used = placement.used(self.kind_name) if placement.provisioned else None
+            if self.kind_name in placement.kind.uses and used == self:
+                return placement
+        return None
 
     def clients_of(self, port: str) -> list[str]:
         """The names of the other hosts that may connect to a port of it."""

@@ -106,8 +106,8 @@ class ServiceKind:
 
     Attributes:
         image: a public image; empty for programs that come with Hearth later.
-        ports: the ports that it listens on inside its container, by name; the first is the one
-            that other services use. One that has the name of a kind that it `uses` hands that
+        ports: the ports that it listens on inside its container, by name, at least one; other
+            services use the first. One that has the name of a kind that it `uses` hands that
             one's pages on: a site without it has no such port.
         protocols: what a port speaks, by its name, where that is not TCP alone.
         network_wide: whether the site's whole network may connect, whatever else is in it. It is
@@ -276,7 +276,7 @@ KINDS: dict[str, ServiceKind] = {
         ports={"postgres": 5432},
         memory_bytes=1 * GIB,
         tiers=("data",),
-        accounts=("owner", "assistant", "dashboards", "monitor"),
+        accounts=("owner", "assistant", "dashboards", "monitor", "backup"),
         container=ContainerShape(
             HealthCheck(("pg_isready", "-q", "-h", "127.0.0.1", "-U", "hearth", "-d", "hearth")),
             volumes={"data": "/var/lib/postgresql/data"},
@@ -565,7 +565,20 @@ KINDS: dict[str, ServiceKind] = {
             host_network=True,
         ),
     ),
-    "backup": ServiceKind(title="backup coordination", image="", ports={}, memory_bytes=128 * MIB),
+    "backup": ServiceKind(
+        title="backups",
+        image="hearth/backup",
+        ports={"http": 8210},
+        memory_bytes=128 * MIB,
+        # What these keep is what is backed up, and each has a backup made before its upgrade.
+        uses=("postgres", "minio", "grafana"),
+        metrics=Metrics("http"),
+        container=ContainerShape(
+            HealthCheck(_asks("http://127.0.0.1:8210/health"), interval=timedelta(seconds=20)),
+            volumes={"backups": "/backups"},
+            command=("serve",),
+        ),
+    ),
     "drift-check": ServiceKind(
         title="configuration drift check",
         image="hearth/drift-check",
@@ -582,7 +595,6 @@ KINDS: dict[str, ServiceKind] = {
                 timeout=timedelta(seconds=10),
             ),
             environment={"DRIFT_CHECK_CONFIG": f"{SETTINGS}/drift-check.json"},
-            command=("services.driftcheck",),
             # It reads them before each round.
             reload=("true",),
         ),

@@ -64,19 +64,21 @@ class Files(pulumi.CustomResource):
 class Script(pulumi.CustomResource):
     """Shell that runs on a machine when it is new and when it or a trigger changes.
 
-    It has to bear being run again: a run that was cut off is repeated.
+    It has to bear being run again: a run that was cut off is repeated. With `when_new=False` it
+    runs when a trigger changes, and then alone.
     """
 
     digest: pulumi.Output[str]
     """Changes when it runs again: SHA-256, hexadecimal; known in a preview."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it is, where, and when it runs
         self,
         name: str,
         *,
         host: str,
         script: pulumi.Input[str],
         triggers: Sequence[pulumi.Input[str]] = (),
+        when_new: bool = True,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """Declares it.
@@ -87,7 +89,10 @@ class Script(pulumi.CustomResource):
             script: what the machine's sh reads from its standard input, as root; make it a secret
                 output when it holds one.
             triggers: values that make it run again when they change.
+            when_new: whether it runs when it is declared for the first time.
             opts: Pulumi's.
         """
         inputs = {"host": host, "script": script, "triggers": list(triggers)}
-        super().__init__(SCRIPT, name, {**inputs, "digest": None}, opts)
+        # Said only where it is so: what was declared before there was a choice has not changed.
+        choice = {} if when_new else {"whenNew": False}
+        super().__init__(SCRIPT, name, {**inputs, **choice, "digest": None}, opts)

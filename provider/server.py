@@ -74,14 +74,17 @@ class HostProvider(Provider):
         return _difference(request.old_state, request.new_inputs)
 
     async def create(self, request: CreateRequest) -> CreateResponse:
-        """Puts the files, or runs the script."""
-        if not request.preview:
+        """Puts the files, or runs the script, unless it waits for a trigger to change."""
+        if not request.preview and not _waits(request.properties):
             await self._apply(request.urn, request.properties)
         return CreateResponse(request.name, _state(request.properties))
 
     async def update(self, request: UpdateRequest) -> UpdateResponse:
         """Puts the files, or runs the script, again."""
-        if not request.preview:
+        triggered = _plain_or_none(request.olds, "triggers") != _plain_or_none(
+            request.news, "triggers"
+        )
+        if not request.preview and (triggered or not _waits(request.news)):
             await self._apply(request.urn, request.news)
         return UpdateResponse(_state(request.news))
 
@@ -125,6 +128,15 @@ class HostProvider(Provider):
 def _is_files(urn: str) -> bool:
     """Whether a URN's type, the last of its parents', is that of files rather than a script."""
     return urn.split("::")[2].rpartition("$")[2] == FILES
+
+
+def _waits(given: Properties) -> bool:
+    """Whether these are a script's that runs for a changed trigger alone."""
+    return _plain_or_none(given, "whenNew") is False
+
+
+def _plain_or_none(given: Properties, key: str) -> Any:
+    return _plain(given[key]) if key in given else None
 
 
 def _plain(value: PropertyValue) -> Any:

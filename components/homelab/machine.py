@@ -8,6 +8,7 @@ import pulumi
 import pulumi_docker as docker
 
 from components.homelab.assistant import Assistant
+from components.homelab.backup import Backup
 from components.homelab.drift import KIND as DRIFT_CHECK
 from components.homelab.drift import DriftCheck
 from components.homelab.gateway import HAProxy, Kong, Nginx
@@ -32,6 +33,7 @@ NETWORK = "lab"
 COMPONENTS: dict[str, type[Service]] = {
     "alertmanager": Alertmanager,
     "assistant": Assistant,
+    "backup": Backup,
     "collector": Collector,
     DRIFT_CHECK: DriftCheck,
     "grafana": Grafana,

@@ -14,6 +14,7 @@ from templates import render
 
 DATABASE = OWNER = "hearth"
 READER = "dashboards"
+BACKUP = "backup"
 MAX_CONNECTIONS = 60
 
 
@@ -111,6 +112,7 @@ def schema_script(container: str, passwords: dict[str, str]) -> str:
             "SET log_min_error_statement = 'panic';",
             *roles,
             "GRANT pg_monitor TO monitor;",
+            f"GRANT pg_read_all_data TO {BACKUP};",
             "CREATE EXTENSION IF NOT EXISTS pg_stat_statements;",
             f"REVOKE ALL ON DATABASE {DATABASE} FROM PUBLIC;",
             f"GRANT CONNECT ON DATABASE {DATABASE} TO {', '.join(sorted(passwords))};",

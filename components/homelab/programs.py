@@ -30,7 +30,10 @@ def image(
         name=f"{placement.image}:{digest(folder(placement.image))}",
         # By the machine's engine: the newer builder would be looked for on this computer.
         build=docker.RemoteImageBuildArgs(
-            context=str(folder(placement.image)), use_legacy_builder=True, version="1"
+            context=str(folder(placement.image)),
+            target=stage(placement.image),
+            use_legacy_builder=True,
+            version="1",
         ),
         keep_locally=True,
         opts=opts,
@@ -41,6 +44,11 @@ def folder(image_name: str) -> Path:
     """What an image is built from: a folder of its name, else that of the Python programs."""
     own = FOLDER / image_name.removeprefix(BUILT)
     return own if (own / "Dockerfile").is_file() else FOLDER
+
+
+def stage(image_name: str) -> str | None:
+    """Its stage of the Dockerfile, where that is of several images."""
+    return image_name.removeprefix(BUILT) if folder(image_name) == FOLDER else None
 
 
 @cache

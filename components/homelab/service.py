@@ -18,6 +18,10 @@ from inventory.units import MIB
 from provider.resources import Files, Script
 
 READY_TIMEOUT_SECONDS = 180
+REPLACED_SECONDS = 60
+"""For so long a container that is replaced may not be there."""
+NOTHING_YET = 3
+"""The exit code of services/keeper."""
 LOG_OPTIONS = {"max-size": "10m", "max-file": "3", "tag": "{{.Name}}"}
 """Of json-file: the tag tells who wrote a line, as its files are named by the container's id."""
 
@@ -97,6 +101,7 @@ class Service(pulumi.ComponentResource):
         extras = self.extras(args)
         child = pulumi.ResourceOptions(parent=self)
         self.image = programs.image(name, placement, child)
+        saved = _saved_before(name, placement, child)
         self.settings = _settings(name, placement, extras, child) if extras.files else None
         self.container = docker.Container(
             name,
@@ -125,7 +130,7 @@ class Service(pulumi.ComponentResource):
             log_opts=LOG_OPTIONS,
             opts=pulumi.ResourceOptions(
                 parent=self,
-                depends_on=[*args.after, *([self.settings] if self.settings else [])],
+                depends_on=[*args.after, *([self.settings] if self.settings else []), *saved],
                 # The plugin says that it changes one in place, and leaves the container as it was.
                 replace_on_changes=["healthcheck"],
                 delete_before_replace=True,
@@ -163,6 +168,49 @@ class Service(pulumi.ComponentResource):
             ),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[self.container]),
         )
+
+
+def _saved_before(name: str, placement: Placement, child: pulumi.ResourceOptions) -> list[Script]:
+    """What has a backup made before another image takes over the data; an upgrade waits for it."""
+    keeper = placement.kept_by
+    if keeper is None:
+        return []
+    return [
+        Script(
+            f"{name}-backup",
+            host=keeper.host_name,
+            script=backup_script(keeper.name, placement.reference),
+            triggers=[placement.image],
+            when_new=False,
+            opts=child,
+        )
+    ]
+
+
+def backup_script(container: str, reference: str) -> str:
+    """Shell that makes a backup, and fails where that does.
+
+    Without the container, which may be about to be replaced and is waited for, nothing was ever
+    backed up, or somebody wants it so: that is told, and no failure.
+
+    Args:
+        container: of the service that makes backups.
+        reference: the service that is upgraded, `host.service`.
+    """
+    reason = shlex.quote(f"before an upgrade of {reference}")
+    return f"""\
+running() {{ [ "$(docker inspect -f '{{{{.State.Running}}}}' {container} 2>/dev/null)" = true ]; }}
+for _ in $(seq {REPLACED_SECONDS}); do running && break; sleep 1; done
+if ! docker inspect {container} >/dev/null 2>&1; then
+    echo "no container {container}: {reference} is upgraded without a backup"
+    exit 0
+fi
+docker exec {container} python3 -m services.keeper backup --reason {reason} </dev/null || {{
+    code=$?
+    # Its word for: there is nothing to back up yet.
+    [ "$code" = {NOTHING_YET} ] || exit "$code"
+}}
+"""
 
 
 def _settings(

@@ -32,6 +32,7 @@ class Entry:
 CATALOGUE = {
     "alertmanager": Entry(monitoring.alertmanager),
     "assistant": Entry(python.assistant),
+    "backup": Entry(data.backup),
     "collector": Entry(monitoring.collector, ("collector",)),
     "comfyui": Entry(python.comfyui),
     "dnsmasq": Entry(gateway.dnsmasq),
@@ -51,7 +52,6 @@ CATALOGUE = {
     "redis": Entry(data.redis),
     "redis-commander": Entry(web.redis_commander),
     "redis-exporter": Entry(monitoring.redis_exporter),
-    "restic": Entry(data.restic),
 }
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from importlib import metadata
 from pathlib import Path
 
+from inventory.paths import PROJECT
 from sandbox.images import python
 from sandbox.images.recipe import (
     PATH,
     Recipe,
+    add_user,
     copied,
     entrypoint,
     package_version,
@@ -117,12 +120,30 @@ def minio(server: Path, client: Path) -> Recipe:
     )
 
 
-def restic() -> Recipe:
-    """The backup program, and what a backup of the lab reads with: PostgreSQL's client, Python."""
-    layer = Layer("restic", packages=("restic", "postgresql-client-15"), below=python.packages())
+def backup(services: Path = PROJECT / "services") -> Recipe:
+    """The program that makes backups, over PostgreSQL's client.
+
+    Raises:
+        HearthError: There is none.
+    """
+    client = Layer("postgres-client", packages=("postgresql-client-15",), below=python.packages())
+    layer = Layer(
+        "backup",
+        copies=python.programs(services, "keeper"),
+        script=f"{python.COMPILE} /app\n{add_user('hearth', python.USER, '/app', '/backups')}",
+        offline=True,
+        below=client,
+    )
     return Recipe(
-        "restic",
+        "backup",
         layer,
-        settings([], Entrypoint=["/usr/bin/restic"], environment=python.ENVIRONMENT),
-        package_version("restic"),
+        settings(
+            ["serve"],
+            8210,
+            Entrypoint=["python3", "-m", "services.keeper"],
+            WorkingDir="/app",
+            User=str(python.USER),
+        )
+        | {"Env": [f"PATH={POSTGRES_BIN}:{PATH}", "LANG=C.UTF-8", *python.ENVIRONMENT]},
+        f"echo {metadata.version('hearth')}",
     )

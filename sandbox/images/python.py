@@ -95,7 +95,7 @@ def assistant(services: Path = PROJECT / "services") -> Recipe:
 
 
 def drift_check(services: Path = PROJECT / "services") -> Recipe:
-    """The drift check, as it is in this checkout; its command names the program.
+    """The drift check, as it is in this checkout.
 
     Raises:
         HearthError: There is none.
@@ -111,9 +111,9 @@ def drift_check(services: Path = PROJECT / "services") -> Recipe:
         "drift-check",
         layer,
         settings(
-            ["services.driftcheck"],
+            [],
             8300,
-            Entrypoint=["python3", "-m"],
+            Entrypoint=["python3", "-m", "services.driftcheck"],
             WorkingDir="/app",
             User=str(USER),
             environment=ENVIRONMENT,
@@ -180,7 +180,7 @@ def grafana(services: Path = PROJECT / "services") -> Recipe:
 
 
 def programs(services: Path, package: str) -> tuple[tuple[str, Path, str], ...]:
-    """The files of one of the services' packages, as they lie in /app.
+    """The files of one of the services' packages and what they share, as they lie in /app.
 
     Raises:
         HearthError: There are none.
@@ -189,5 +189,5 @@ def programs(services: Path, package: str) -> tuple[tuple[str, Path, str], ...]:
     wanted = [path for path in files if "__pycache__" not in path.parts]
     if not wanted:
         raise HearthError(f"{package}: no programs ({services}); build it from a whole checkout")
-    top = [path for path in [services / "__init__.py"] if path.is_file()]
+    top = sorted(services.glob("*.py"))
     return tuple(copied(f"app/{path.relative_to(services.parent)}", path) for path in top + wanted)

@@ -19,12 +19,12 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import parse_qs
 
 import aiohttp
 import uvicorn
-from fastapi import FastAPI
+from fastapi import FastAPI, Query
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from starlette.middleware.base import RequestResponseEndpoint
 from starlette.requests import Request
@@ -32,6 +32,7 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 
 from services.standins import page
 from services.standins.asking import Asker, Span, Unanswered, moment
+from services.standins.kept import FILE, Kept
 from services.standins.provisioned import (
     Dashboard,
     DataSource,
@@ -56,12 +57,14 @@ class Settings:
 
     Attributes:
         secure_cookie: whether sessions are for TLS only.
+        data: the folder that outlives the process.
     """
 
     provisioning: Path
     user: str
     password: str
     secure_cookie: bool
+    data: Path
 
     @classmethod
     def of(cls, told: Mapping[str, str]) -> Settings:
@@ -71,6 +74,7 @@ class Settings:
             told.get("GF_SECURITY_ADMIN_USER", "admin"),
             Path(told["GF_SECURITY_ADMIN_PASSWORD__FILE"]).read_text().strip(),
             told.get("GF_SECURITY_COOKIE_SECURE", "false") == "true",
+            Path(told.get("GF_PATHS_DATA", "/var/lib/grafana")),
         )
 
 
@@ -129,6 +133,7 @@ class Grafana:
     _session: aiohttp.ClientSession | None = None
 
     def __post_init__(self) -> None:
+        self.kept = Kept(self.settings.data / FILE)
         self.requests = Counter(
             "grafana_http_request",
             "Answers given.",
@@ -159,9 +164,36 @@ class Grafana:
         return self._session
 
     @property
+    def folders(self) -> dict[str, dict[str, str]]:
+        """All folders by uid; those of provisioned dashboards have their title's."""
+        titles = {found.folder for found in self.told.dashboards.values() if found.folder}
+        provisioned = {
+            _slug(title): {"uid": _slug(title), "title": title, "parentUid": ""}
+            for title in sorted(titles)
+        }
+        return {**provisioned, **self.kept.folders}
+
+    @property
+    def dashboards(self) -> dict[str, Dashboard]:
+        """All dashboards by uid: those of files, then what people made."""
+        made = {
+            uid: Dashboard(
+                self.folders.get(found["folderUid"], {}).get("title", ""), found["dashboard"]
+            )
+            for uid, found in self.kept.dashboards.items()
+        }
+        return {**made, **self.told.dashboards}
+
+    def folder_of(self, uid: str) -> str:
+        """The uid of the folder that a dashboard is in; empty where it is in none."""
+        if uid in self.told.dashboards:
+            return _slug(self.told.dashboards[uid].folder)
+        return str(self.kept.dashboards[uid]["folderUid"])
+
+    @property
     def frame(self) -> page.Page:
         """What every page has."""
-        links = [(uid, found.title) for uid, found in self.told.dashboards.items()]
+        links = [(uid, found.title) for uid, found in self.dashboards.items()]
         return page.Page([source.name for source in self.told.sources.values()], links)
 
     async def table(self, dashboard: Dashboard, wanted: Mapping[str, str]) -> page.Table:
@@ -231,6 +263,8 @@ def application(settings: Settings) -> FastAPI:
     _guard(app, grafana)
     _account(app, grafana)
     _found(app, grafana)
+    _made(app, grafana)
+    _saved(app, grafana)
     _data(app, grafana)
     _pages(app, grafana)
     return app
@@ -312,31 +346,57 @@ def _given(body: bytes, *, by_form: bool) -> dict[str, str]:
 
 def _found(app: FastAPI, grafana: Grafana) -> None:
     @app.get("/api/search")
-    async def search(query: str = "", tag: str = "") -> list[dict[str, Any]]:
-        """The dashboards by title and tag."""
-        return [
+    async def search(
+        query: str = "",
+        tag: str = "",
+        type: str = "",  # noqa: A002 - Grafana's name
+        limit: int = 1000,
+        page: int = 1,
+    ) -> list[dict[str, Any]]:
+        """The folders and dashboards by title and tag."""
+        found = [
+            {"id": 0, "uid": uid, "title": folder["title"], "type": "dash-folder", "tags": []}
+            for uid, folder in grafana.folders.items()
+            if not tag
+        ]
+        found += [
             {
                 "id": number,
-                "uid": found.uid,
-                "title": found.title,
-                "uri": f"db/{found.uid}",
-                "url": f"/d/{found.uid}",
+                "uid": dashboard.uid,
+                "title": dashboard.title,
+                "uri": f"db/{_slug(dashboard.title)}",
+                "url": _url(dashboard),
                 "type": "dash-db",
-                "tags": found.tags,
+                "tags": dashboard.tags,
                 "isStarred": False,
-                "folderTitle": found.folder,
+                "folderUid": grafana.folder_of(dashboard.uid),
+                "folderTitle": dashboard.folder,
             }
-            for number, found in enumerate(grafana.told.dashboards.values(), 1)
-            if query.lower() in found.title.lower() and (not tag or tag in found.tags)
+            for number, dashboard in enumerate(grafana.dashboards.values(), 1)
+            if not tag or tag in dashboard.tags
         ]
+        wanted = [
+            row
+            for row in found
+            if query.lower() in str(row["title"]).lower() and type in ("", row["type"])
+        ]
+        return wanted[(page - 1) * limit : page * limit]
 
     @app.get("/api/dashboards/uid/{uid}")
     async def dashboard(uid: str) -> Response:
-        """A dashboard as its file says it."""
-        found = grafana.told.dashboards.get(uid)
+        """A dashboard as its file, or who made it, says it."""
+        found = grafana.dashboards.get(uid)
         if found is None:
             return JSONResponse({"message": "Dashboard not found"}, 404)
-        meta = {"type": "db", "url": f"/d/{uid}", "folderTitle": found.folder, "provisioned": True}
+        meta = {
+            "type": "db",
+            "url": _url(found),
+            "slug": _slug(found.title),
+            "version": found.document.get("version", 1),
+            "folderUid": grafana.folder_of(uid),
+            "folderTitle": found.folder,
+            "provisioned": uid in grafana.told.dashboards,
+        }
         return JSONResponse({"meta": meta, "dashboard": found.document})
 
     @app.get("/api/datasources")
@@ -353,6 +413,79 @@ def _found(app: FastAPI, grafana: Grafana) -> None:
             return JSONResponse({"message": "Data source not found"}, 404)
         number = list(grafana.told.sources).index(uid)
         return JSONResponse(_described(number, grafana.told.sources[uid]))
+
+
+def _made(app: FastAPI, grafana: Grafana) -> None:
+    @app.get("/api/folders")
+    async def folders(parent: Annotated[str, Query(alias="parentUid")] = "") -> list[Any]:
+        """The folders within one, or those within none."""
+        found = enumerate(grafana.folders.values(), 1)
+        return [
+            {"id": number, "uid": folder["uid"], "title": folder["title"]}
+            | ({"parentUid": parent} if parent else {})
+            for number, folder in found
+            if folder["parentUid"] == parent
+        ]
+
+    @app.post("/api/folders")
+    async def make_folder(request: Request) -> Response:
+        """Make one."""
+        told = await _document(request)
+        title, uid = str(told.get("title") or ""), str(told.get("uid") or "")
+        parent = str(told.get("parentUid") or "")
+        if not title:
+            return JSONResponse({"message": "folder title cannot be empty"}, 400)
+        if parent and parent not in grafana.folders:
+            return JSONResponse({"message": "folder not found"}, 404)
+        beside = {f["title"] for f in grafana.folders.values() if f["parentUid"] == parent}
+        if uid in grafana.folders or title in beside:
+            message = "a folder with the same name already exists"
+            return JSONResponse({"message": message}, 409)
+        made = grafana.kept.add_folder(title, uid, parent)
+        place = {"url": f"/dashboards/f/{made['uid']}/{_slug(title)}", "version": 1}
+        return JSONResponse({"id": len(grafana.folders), **made, **place})
+
+
+def _saved(app: FastAPI, grafana: Grafana) -> None:
+    @app.post("/api/dashboards/db")
+    async def save(request: Request) -> Response:
+        """Make a dashboard, or change one that people made."""
+        told = await _document(request)
+        document, folder = told.get("dashboard"), str(told.get("folderUid") or "")
+        if not isinstance(document, dict) or not document.get("title"):
+            fault = {"message": "Dashboard title cannot be empty", "status": "empty-name"}
+            return JSONResponse(fault, 400)
+        uid = str(document.get("uid") or "")
+        if uid in grafana.told.dashboards:
+            return JSONResponse({"message": "Cannot save provisioned dashboard"}, 400)
+        if folder and folder not in grafana.folders:
+            return JSONResponse({"message": "folder not found"}, 400)
+        before = grafana.kept.dashboards.get(uid, {}).get("dashboard")
+        if before and not told.get("overwrite") and document.get("version") != before["version"]:
+            message = "The dashboard has been changed by someone else"
+            return JSONResponse({"message": message, "status": "version-mismatch"}, 412)
+        made = Dashboard("", grafana.kept.save(document, folder)["dashboard"])
+        numbers = {"id": made.document["id"], "version": made.document["version"]}
+        place = {"uid": made.uid, "url": _url(made), "slug": _slug(made.title), "folderUid": folder}
+        return JSONResponse({**numbers, **place, "status": "success"})
+
+
+async def _document(request: Request) -> dict[str, Any]:
+    """A request's body; empty where it is none."""
+    try:
+        document = await request.json()
+    except ValueError:
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _slug(title: str) -> str:
+    """A title as part of an address."""
+    return "-".join(re.findall(r"[a-z0-9]+", title.lower()))
+
+
+def _url(dashboard: Dashboard) -> str:
+    return f"/d/{dashboard.uid}/{_slug(dashboard.title)}"
 
 
 def _described(number: int, found: DataSource) -> dict[str, Any]:
@@ -432,7 +565,7 @@ def _pages(app: FastAPI, grafana: Grafana) -> None:
     @app.get("/")
     async def everything(request: Request) -> HTMLResponse:
         """All dashboards."""
-        found = grafana.told.dashboards.values()
+        found = grafana.dashboards.values()
         tables = await asyncio.gather(*(grafana.table(d, request.query_params) for d in found))
         return HTMLResponse(page.dashboards(grafana.frame, "Dashboards", tables))
 
@@ -441,7 +574,7 @@ def _pages(app: FastAPI, grafana: Grafana) -> None:
     async def one(request: Request, uid: str, slug: str = "") -> HTMLResponse:
         """One of them."""
         del slug
-        found = grafana.told.dashboards.get(uid)
+        found = grafana.dashboards.get(uid)
         if found is None:
             return HTMLResponse(page.dashboards(grafana.frame, "Dashboard not found", []), 404)
         table = await grafana.table(found, request.query_params)

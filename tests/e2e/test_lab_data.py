@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
-from tests.e2e.conftest import Lab, Ran, chat
+from hearth.engine import environment
+from tests.e2e.conftest import SITE_FILE, Lab, Ran, chat, run
 
 pytestmark = pytest.mark.e2e
 
@@ -119,3 +123,133 @@ def test_each_user_of_the_object_store_sees_its_own_buckets_alone(it: Lab) -> No
         *("backups/", "images/", "models/"),
         *('"policyName":"assistant"', '"policyName":"backup"'),
     ]
+
+
+def rows(it: Lab, sql: str) -> list[str]:
+    """What the lab's database answers, as its owner."""
+    psql = "docker exec -i postgres psql -U hearth -d hearth -At"
+    return it.ssh("pi52", f"{psql} <<'end'\n{sql}\nend").splitlines()
+
+
+def contents(it: Lab) -> dict[str, str]:
+    """What the lab holds: a digest by table, by object and by dashboard that people made."""
+    tables = rows(it, "SELECT relname FROM pg_stat_user_tables WHERE schemaname = 'public'")
+    digest = "md5(coalesce(string_agg(t::text, '|' ORDER BY t::text), ''))"
+    found = {t: rows(it, f"SELECT count(*) || {digest} FROM {t} t")[0] for t in tables}  # noqa: S608
+    listed = it.ssh("pi52", f"docker exec -i minio sh -s <<'end'\n{OBJECTS}end")
+    found |= dict(line.split() for line in listed.splitlines())
+    document = json.loads(grafana(it, "GET", "/api/dashboards/uid/mine"))
+    return found | {"dashboard": json.dumps(document["dashboard"]["panels"])}
+
+
+OBJECTS = r"""
+IFS= read -r root </settings/root-password
+export MC_HOST_lab="http://root:$root@127.0.0.1:9000"
+mc ls --recursive lab/images | awk '{print $NF}' | while read -r key; do
+    echo "$key $(mc cat "lab/images/$key" | sha256sum | cut -d' ' -f1)"
+done
+"""
+GRAFANA = r"""
+import base64, sys, urllib.request
+method, path, body = sys.argv[1:]
+login = base64.b64encode(b"admin:" + open("/settings/admin", "rb").read().strip()).decode()
+headers = {"Authorization": f"Basic {login}", "Content-Type": "application/json"}
+url = "http://127.0.0.1:3000" + path
+request = urllib.request.Request(url, body.encode() or None, headers, method=method)
+print(urllib.request.urlopen(request).read().decode())
+"""
+
+
+def grafana(it: Lab, method: str, path: str, body: str = "") -> str:
+    """What the lab's Grafana answers to its account."""
+    arguments = shlex.join([method, path, body])
+    return it.ssh("pi41", f"docker exec -i grafana python3 - {arguments} <<'end'\n{GRAFANA}end")
+
+
+def draw(it: Lab) -> None:
+    """Has a picture drawn, which lands in the object store."""
+    body = json.dumps({"prompt": "a lighthouse", "width": 64, "height": 64, "steps": 1})
+    call = (
+        "import sys, urllib.request as u; "
+        "r = u.Request('http://127.0.0.1:8200/api/v1/image', sys.argv[1].encode(),"
+        " {'Content-Type': 'application/json'}); u.urlopen(r, timeout=60)"
+    )
+    it.ssh("orin0", f"docker exec assistant python3 -c {shlex.quote(call)} {shlex.quote(body)}")
+
+
+def make_data(it: Lab) -> None:
+    """Something in every store, delivered."""
+    conversation = chat(it, "keep this").headers["x-conversation-id"]
+    draw(it)
+    panels = [{"title": "By hand", "type": "text"}]
+    dashboard = {"dashboard": {"uid": "mine", "title": "Mine", "panels": panels}, "overwrite": True}
+    grafana(it, "POST", "/api/dashboards/db", json.dumps(dashboard))
+    wait(lambda: roles(it, conversation) == ["user", "assistant"], "the messages")
+    wait(lambda: rows(it, "SELECT count(*) FROM generated_images") != ["0"], "the image")
+
+
+def test_a_backup_is_verified_kept_on_two_machines_and_written_to_a_file(
+    it: Lab, tmp_path: Path
+) -> None:
+    make_data(it)
+    file = tmp_path / "lab.tar"
+    ran = it.hearth("backup", str(SITE_FILE), "--to", str(file))
+    assert ran.code == 0, ran.output
+    listed = json.loads(it.hearth("backups", str(SITE_FILE), "--json").output)
+    made = listed[-1]
+    for table, count in made["postgres"]["tables"].items():
+        assert int(rows(it, f"SELECT count(*) FROM {table}")[0]) >= count, table  # noqa: S608
+    assert made["minio"]["buckets"]["images"]
+    assert file.stat().st_mode & 0o777 == 0o600
+    copies = WHO_SEES_WHAT.split("mc ls", maxsplit=1)[0] + f"mc ls lab/backups/{made['id']}/\n"
+    seen = it.ssh("pi52", f"docker exec -i minio sh -s <<'end'\n{copies}end")
+    for name in ("postgres.dump", "grafana.json", "manifest.json"):
+        assert name in seen
+    verify = f"docker exec backup python3 -m services.keeper verify {made['id']}"
+    assert it.ssh("pi31", f"{verify} 2>/dev/null") == made["id"]
+
+
+def test_a_lab_that_lost_all_its_data_gets_it_back_from_a_file(it: Lab, tmp_path: Path) -> None:
+    make_data(it)
+    file = tmp_path / "lab.tar"
+    ran = it.hearth("backup", str(SITE_FILE), "--to", str(file))
+    assert ran.code == 0, ran.output
+    before = contents(it)
+    destroy = ["pulumi", "destroy", "--yes", "--skip-preview", "--stack", "e2e"]
+    ran = run([*destroy, "--non-interactive"], timeout=300, env=environment())
+    assert ran.code == 0, ran.output
+    for host, volumes in {"pi52": "postgres-data minio-data", "pi41": "grafana-data"}.items():
+        it.ssh(host, f"docker volume rm {volumes}")
+    it.ssh("pi31", "docker volume rm backup-backups")
+    ran = it.hearth("provision", str(SITE_FILE))
+    assert ran.code == 0, ran.output
+    ran = it.hearth("restore", str(SITE_FILE), "--from", str(file), "--yes")
+    assert ran.code == 0, ran.output
+    assert contents(it) == before
+    assert chat(it, "and on").status == 200
+
+
+def test_another_image_of_postgres_has_a_backup_made_first(it: Lab) -> None:
+    known = json.loads(it.hearth("backups", str(SITE_FILE), "--json").output)
+    images = json.loads(pulumi_config("get", "images"))
+    # The same image by the tag that moves: another reference, which is what an upgrade changes.
+    other = {**images, "postgres": f"{images['postgres'].partition(':')[0]}:sandbox"}
+    pulumi_config("set", "images", json.dumps(other))
+    try:
+        up = ["pulumi", "up", "--yes", "--skip-preview", "--stack", "e2e", "--non-interactive"]
+        ran = run(up, timeout=300, env=environment())
+        assert ran.code == 0, ran.output
+        made = json.loads(it.hearth("backups", str(SITE_FILE), "--json").output)
+    finally:
+        # Sets the exact tags again.
+        it.hearth("provision", str(SITE_FILE))
+    (new,) = made[len(known) :]
+    assert new["reason"] == "before an upgrade of pi52.postgres"
+
+
+def pulumi_config(verb: str, key: str, *value: str) -> str:
+    """Asks for, or changes, a value of the stack's configuration."""
+    command = ["pulumi", "config", verb, key, *value, "--stack", "e2e", "--non-interactive"]
+    ran = run(command, timeout=60, env=environment())
+    assert ran.code == 0, ran.output
+    return ran.output.strip()

@@ -15,6 +15,7 @@ VALID = Path(__file__).parents[1] / "sites" / "valid"
 MANAGEMENT = {22: ["192.168.1.0/24"]}
 GATEWAY = "192.168.1.147/32"
 ASSISTANTS = ["192.168.1.154/32", "192.168.1.157/32", "192.168.1.159/32"]
+BACKUP = "192.168.1.234/32"
 MONITORED = {9100: [GATEWAY], 8889: [GATEWAY]}
 """Prometheus, on the gateway, asks every machine's node exporter and collector."""
 
@@ -41,9 +42,9 @@ def test_only_the_gateway_is_open_to_all() -> None:
 
 def test_a_database_admits_the_machines_whose_services_use_it() -> None:
     assert opened("pi52") == MANAGEMENT | MONITORED | {
-        5432: ASSISTANTS,
+        5432: sorted([*ASSISTANTS, BACKUP]),
         6379: ASSISTANTS,
-        9000: sorted([GATEWAY, *ASSISTANTS]),
+        9000: sorted([GATEWAY, *ASSISTANTS, BACKUP]),
         9121: [GATEWAY],
         9187: [GATEWAY],
     }
@@ -63,6 +64,11 @@ def test_an_upstream_admits_the_gateway_and_what_it_uses_beside_it_nobody() -> N
 
 def test_a_fallback_admits_the_gateway_too() -> None:
     assert opened("nano") == MANAGEMENT | MONITORED | {8200: [GATEWAY]}
+
+
+def test_who_makes_backups_is_asked_for_figures_alone() -> None:
+    assert opened("pi31")[8210] == [GATEWAY]
+    assert opened("pi41")[3000] == sorted([GATEWAY, BACKUP])
 
 
 def test_what_listens_on_the_machine_itself_admits_the_containers_beside_it() -> None:

@@ -266,6 +266,45 @@ def test_a_script_runs_when_it_is_new_and_when_a_trigger_changes(machine: Machin
     assert ran.read_text() == "one\ntwo\n"
 
 
+def test_a_script_for_changes_alone_runs_for_a_changed_trigger_alone(machine: Machine) -> None:
+    ran = machine.root / "ran"
+
+    def inputs(trigger: str, word: str) -> dict[str, PropertyValue]:
+        return {
+            "host": PropertyValue("pi51"),
+            "script": PropertyValue(f"echo {word} >>{ran}\n"),
+            "triggers": PropertyValue([PropertyValue(trigger)]),
+            "whenNew": PropertyValue(False),
+        }
+
+    def update(old: dict[str, PropertyValue], new: dict[str, PropertyValue]) -> None:
+        request = UpdateRequest(SCRIPT, "s", old, new, 0, [], False)
+        run(machine.provider.update(request))
+
+    first = inputs("postgres:17.1", "a")
+    state = run(machine.provider.create(CreateRequest(SCRIPT, first, 0, False))).properties
+    assert not ran.exists()
+    assert run(machine.provider.diff(DiffRequest(SCRIPT, "s", state, first, []))).changes is False
+    update(state, inputs("postgres:17.1", "b"))  # another text is no change of what it guards
+    assert not ran.exists()
+    update(state, inputs("postgres:17.2", "b"))
+    assert ran.read_text() == "b\n"
+
+
+def test_a_script_for_changes_alone_that_fails_stops_what_waits_for_it(machine: Machine) -> None:
+    def inputs(trigger: str) -> dict[str, PropertyValue]:
+        return {
+            "host": PropertyValue("pi51"),
+            "script": PropertyValue("echo 'no room' >&2; exit 1"),
+            "triggers": PropertyValue([PropertyValue(trigger)]),
+            "whenNew": PropertyValue(False),
+        }
+
+    state = run(machine.provider.create(CreateRequest(SCRIPT, inputs("a"), 0, False))).properties
+    with pytest.raises(ScriptError, match="pi51: no room"):
+        run(machine.provider.update(UpdateRequest(SCRIPT, "s", state, inputs("b"), 0, [], False)))
+
+
 def test_a_script_that_fails_says_its_last_words(machine: Machine) -> None:
     inputs = {
         "host": PropertyValue("pi51"),

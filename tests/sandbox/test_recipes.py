@@ -104,11 +104,11 @@ def test_what_is_built_is_not_built_again(built: list[str]) -> None:
 
 
 def test_images_share_their_lower_layers(built: list[str]) -> None:
-    images.build_all(["assistant", "restic"], silent)
+    images.build_all(["assistant", "backup"], silent)
 
-    assert sorted(built) == ["assistant", "python", "python-packages", "restic"]
-    assistant, restic = layers_of("assistant"), layers_of("restic")
-    assert assistant[:-1] == restic[:-1]
+    assert sorted(built) == ["assistant", "backup", "postgres-client", "python", "python-packages"]
+    assistant, backup = layers_of("assistant"), layers_of("backup")
+    assert assistant[:-1] == backup[:-2]
     assert assistant[0] == build.packed_layer(rootfs.BASE).digest
     assert len(assistant) == 4
 
@@ -135,7 +135,7 @@ def test_an_image_that_is_not_built_here_is_refused_with_those_that_are() -> Non
     assert str(caught.value).startswith(
         "registry.images: not built here (hearth/ngnix:sandbox); use hearth/alertmanager, "
     )
-    assert str(caught.value).endswith(", hearth/restic")
+    assert str(caught.value).endswith(", hearth/redis-exporter")
 
 
 def test_a_lab_serves_what_its_site_names() -> None:
@@ -207,16 +207,19 @@ OFFICIAL: dict[str, dict[str, Any]] = {
         "ExposedPorts": {"8200/tcp": {}},
     },
     "drift-check": {
-        "Entrypoint": ["python3", "-m"],
-        "Cmd": ["services.driftcheck"],
+        "Entrypoint": ["python3", "-m", "services.driftcheck"],
         "User": "10001",
         "ExposedPorts": {"8300/tcp": {}},
+    },
+    "backup": {
+        "Entrypoint": ["python3", "-m", "services.keeper"],
+        "User": "10001",
+        "ExposedPorts": {"8210/tcp": {}},
     },
     "pgadmin": {"User": "5050", "Volumes": {"/var/lib/pgadmin": {}}},
     "redis-commander": {"ExposedPorts": {"8081/tcp": {}}},
     "jupyterhub": {"Cmd": ["jupyterhub"], "ExposedPorts": {"8000/tcp": {}}},
     "dnsmasq": {"ExposedPorts": {"53/tcp": {}, "53/udp": {}}},
-    "restic": {"Entrypoint": ["/usr/bin/restic"], "ExposedPorts": {}},
 }
 
 

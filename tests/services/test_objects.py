@@ -15,8 +15,9 @@ import pytest
 from pydantic import SecretStr
 
 from services.assistant.circuit import Away
-from services.assistant.objects import Bucket, Keys, signed
+from services.assistant.objects import Bucket
 from services.assistant.settings import Objects
+from services.s3 import EMPTY, Keys, query_string, signed
 from tests.services.fakes import FakeBucket
 
 KEYS = Keys("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "us-east-1")
@@ -30,7 +31,7 @@ def test_a_get_is_signed_as_published() -> None:
         "GET",
         "/test.txt",
         headers={"Host": HOST, "Range": "bytes=0-9"},
-        payload_sha256=hashlib.sha256(b"").hexdigest(),
+        payload_sha256=EMPTY,
         at=AT,
     )
     assert told["Authorization"] == (
@@ -58,6 +59,26 @@ def test_a_put_is_signed_as_published() -> None:
         "SignedHeaders=date;host;x-amz-content-sha256;x-amz-date;x-amz-storage-class,"
         "Signature=98ad721746da40c64f1a55b78f14c238d841ea1380cd77a1b5971af0ece108bd"
     )
+
+
+def test_a_list_is_signed_as_published() -> None:
+    told = signed(
+        KEYS,
+        "GET",
+        "/",
+        headers={"Host": HOST},
+        payload_sha256=EMPTY,
+        at=AT,
+        query=query_string({"prefix": "J", "max-keys": "2"}),
+    )
+    assert told["Authorization"].endswith(
+        "SignedHeaders=host;x-amz-content-sha256;x-amz-date,"
+        "Signature=34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7"
+    )
+
+
+def test_a_query_is_encoded_as_it_is_signed() -> None:
+    assert query_string({"prefix": "a/b c", "list-type": "2"}) == "list-type=2&prefix=a%2Fb%20c"
 
 
 def _bucket(session: aiohttp.ClientSession, url: str) -> Bucket:

@@ -128,7 +128,7 @@ def provision(home: Path, url: str) -> Settings:
         ],
     }
     (home / "dashboards/lab.json").write_text(json.dumps(dashboard))
-    return Settings(home / "provisioning", "admin", PASSWORD, secure_cookie=False)
+    return Settings(home / "provisioning", "admin", PASSWORD, secure_cookie=False, data=home)
 
 
 @asynccontextmanager
@@ -165,6 +165,60 @@ async def _ask(session: aiohttp.ClientSession, path: str) -> Any:
     async with session.get(path, headers=_basic()) as response:
         assert response.status == 200
         return await response.json()
+
+
+async def _post(
+    session: aiohttp.ClientSession, path: str, body: dict[str, Any]
+) -> tuple[int, dict[str, Any]]:
+    async with session.post(path, json=body, headers=_basic()) as response:
+        return response.status, await response.json()
+
+
+def test_what_people_make_outlives_it(tmp_path: Path) -> None:
+    async def check() -> None:
+        async with _watched(tmp_path) as (_, session):
+            status, folder = await _post(session, "/api/folders", {"title": "Mine", "uid": "mine"})
+            assert (status, folder["uid"], folder["title"]) == (200, "mine", "Mine")
+            inner = {"title": "Inner", "parentUid": "mine"}
+            assert (await _post(session, "/api/folders", inner))[0] == 200
+            body = {"dashboard": {"id": None, "title": "My lab"}, "folderUid": "mine"}
+            status, made = await _post(session, "/api/dashboards/db", body)
+            assert (status, made["status"], made["version"]) == (200, "success", 1)
+        async with _watched(tmp_path) as (_, session):
+            (found,) = await _ask(session, "/api/search?query=my&type=dash-db")
+            assert (found["uid"], found["folderUid"]) == (made["uid"], "mine")
+            told = await _ask(session, f"/api/dashboards/uid/{made['uid']}")
+            assert told["meta"]["provisioned"] is False
+            assert told["dashboard"]["title"] == "My lab"
+            titles = [f["title"] for f in await _ask(session, "/api/folders")]
+            assert titles == ["Hearth", "Mine"]
+            (below,) = await _ask(session, "/api/folders?parentUid=mine")
+            assert below["title"] == "Inner"
+            listed = await _ask(session, "/api/search?type=dash-db&limit=1&page=2")
+            assert len(listed) == 1
+
+    asyncio.run(check())
+
+
+def test_what_grafana_refuses_is_refused(tmp_path: Path) -> None:
+    async def check() -> None:
+        async with _watched(tmp_path) as (_, session):
+            assert (await _post(session, "/api/folders", {"title": ""}))[0] == 400
+            assert (await _post(session, "/api/folders", {"title": "Hearth"}))[0] == 409
+            inner = {"title": "a", "parentUid": "none"}
+            assert (await _post(session, "/api/folders", inner))[0] == 404
+            for dashboard, folder in (({}, ""), ({"title": "a"}, "none")):
+                body = {"dashboard": dashboard, "folderUid": folder}
+                assert (await _post(session, "/api/dashboards/db", body))[0] == 400
+            provisioned = {"dashboard": {"uid": "lab", "title": "a"}, "overwrite": True}
+            assert (await _post(session, "/api/dashboards/db", provisioned))[0] == 400
+            mine: dict[str, Any] = {"dashboard": {"uid": "mine", "title": "a"}}
+            assert (await _post(session, "/api/dashboards/db", mine))[0] == 200
+            assert (await _post(session, "/api/dashboards/db", mine))[0] == 412
+            status, made = await _post(session, "/api/dashboards/db", {**mine, "overwrite": True})
+            assert (status, made["version"]) == (200, 2)
+
+    asyncio.run(check())
 
 
 def test_it_tells_strangers_that_it_is_well_and_nothing_else(tmp_path: Path) -> None:
@@ -353,7 +407,10 @@ def test_its_settings_are_grafanas(tmp_path: Path) -> None:
         }
     )
 
-    assert told == Settings(Path("/settings/provisioning"), "admin", "secret", secure_cookie=True)
+    data = Path("/var/lib/grafana")
+    assert told == Settings(
+        Path("/settings/provisioning"), "admin", "secret", secure_cookie=True, data=data
+    )
 
 
 @pytest.mark.parametrize(

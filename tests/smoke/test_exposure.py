@@ -95,9 +95,9 @@ def test_what_is_for_a_network_is_not_judged_from_an_unknown_address(
 
 def test_a_host_that_is_no_client_and_gets_in_fails(site: Site) -> None:
     seen = as_declared_inside(site)
-    seen["pi31"] = Sight(seen["pi31"].opened | {Target(DATA, 5432)})
+    seen["pi41"] = Sight(seen["pi41"].opened | {Target(DATA, 5432)})
     check = inside(site, seen, 5432)
-    assert (check.verdict, check.detail) == ("fail", "not a client, yet let in: pi31")
+    assert (check.verdict, check.detail) == ("fail", "not a client, yet let in: pi41")
 
 
 def test_a_client_that_is_shut_out_fails(site: Site) -> None:

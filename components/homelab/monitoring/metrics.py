@@ -194,9 +194,10 @@ def _declared() -> Iterator[Metric]:
         "service",
         meaning="1 if it runs and passes its health check, else 0; containers with a check only",
     )
-    yield from _written(
+    yield Metric(
         "hearth_backup_last_success_timestamp_seconds",
-        "service",
+        "backup",
+        labels=("service",),
         meaning="Unix time of the last backup that was written and read back",
     )
     yield from _counted(

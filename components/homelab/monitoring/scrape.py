@@ -19,7 +19,7 @@ SCRAPE_TIMEOUT = timedelta(seconds=10)
 
 _UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 
-SPEAKS_FOR_OTHERS = ("collector", "drift-check", "node-exporter")
+SPEAKS_FOR_OTHERS = ("backup", "collector", "drift-check", "node-exporter")
 """Kinds whose metrics say themselves which service or machine they are about."""
 
 RELABELLED: dict[str, list[dict[str, Any]]] = {

@@ -31,7 +31,7 @@ DATA = Machine(
 )
 WATCH = Machine(
     "data",
-    {"prometheus": {}, "alertmanager": {}, "loki": {}, "grafana": {}, **EVERYWHERE},
+    {"prometheus": {}, "alertmanager": {}, "loki": {}, "grafana": {}, "backup": {}, **EVERYWHERE},
 )
 UTILITY = Machine("utility", {"drift-check": {}, **EVERYWHERE})
 ENGINES = ("haproxy", "kong")

@@ -58,7 +58,7 @@ def test_a_service_on_the_machines_own_network_is_asked_by_address() -> None:
 
 def test_only_those_who_speak_for_others_keep_their_labels() -> None:
     keepers = {name for name, job in jobs(lab()).items() if job["honor_labels"]}
-    assert keepers == {"node-exporter", "collector", "drift-check"}
+    assert keepers == {"backup", "node-exporter", "collector", "drift-check"}
 
 
 def test_alerts_go_to_the_sites_alertmanager() -> None:

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 import pytest
 from aiohttp import WSMsgType, web
 
-from services.assistant.objects import Keys as ServiceKeys
-from services.assistant.objects import signed as signed_by_the_service
+from services.s3 import Keys as ServiceKeys
+from services.s3 import signed as signed_by_the_service
 from smoke.load.postgres import PostgresTarget
 from smoke.load.resp import RedisTarget
 from smoke.load.s3 import Keys, S3Target, signed

@@ -34,7 +34,7 @@ CHECKED = "hearth_drift_last_check_timestamp_seconds"
 def groups(site: Site) -> Iterator[Group]:
     """The groups of this subject."""
     node = example(site, "node-exporter")
-    yield Group("backups", alerts=tuple(_backups(site, node)))
+    yield Group("backups", alerts=tuple(_backups(site)))
     yield Group("certificates", alerts=tuple(_certificates(example(site, "nginx"))))
     check = example(site, "drift-check")
     # The check speaks for other machines.
@@ -43,17 +43,21 @@ def groups(site: Site) -> Iterator[Group]:
     yield Group("drift", alerts=(_drift(about), _unknown(about), stopped))
 
 
-def _backups(site: Site, node: Labels) -> Iterator[Alert]:
-    yield _too_old(node, "BackupTooOld", "warning", age=26 * HOUR)
-    yield _too_old(node, "BackupsStopped", "critical", age=3 * DAY)
+def _backups(site: Site) -> Iterator[Alert]:
     backup = first(site, "backup")
-    if backup is not None:
-        yield _never(node, labels_of(backup))
+    if backup is None:
+        return
+    # Its page says itself which service a series is about.
+    kept = next((used.reference for used in backup.uses if used.provisioned), "")
+    about = {**labels_of(backup), "service": kept}
+    yield _too_old(about, "BackupTooOld", "warning", age=26 * HOUR)
+    yield _too_old(about, "BackupsStopped", "critical", age=3 * DAY)
+    yield _never(about, labels_of(backup))
 
 
-def _too_old(node: Labels, name: str, severity: Severity, *, age: timedelta) -> Alert:
+def _too_old(about: Labels, name: str, severity: Severity, *, age: timedelta) -> Alert:
     def last(ago: timedelta) -> tuple[Series]:
-        return (series(BACKUP, node, f"{int((LOOKED_AT - ago).total_seconds())}x20"),)
+        return (series(BACKUP, about, f"{int((LOOKED_AT - ago).total_seconds())}x20"),)
 
     hours = int(age / HOUR)
     return Alert(
@@ -65,7 +69,7 @@ def _too_old(node: Labels, name: str, severity: Severity, *, age: timedelta) -> 
         summary="The backup of {{ $labels.service }} is too old",
         description="The last one that could be read back was made {{ $value | humanizeDuration }} "
         f"ago, more than {hours} hours.",
-        fires=Fires(last(age + HOUR), node, _ago(age + HOUR)),
+        fires=Fires(last(age + HOUR), about, _ago(age + HOUR)),
         quiet=(Quiet(last(age - HOUR)),),
     )
 
@@ -81,7 +85,7 @@ def _ago(age: timedelta) -> str:
     return f"{hours}h {minutes_left}m {seconds}s" if hours else f"{minutes_left}m {seconds}s"
 
 
-def _never(node: Labels, backup: Labels) -> Alert:
+def _never(about: Labels, backup: Labels) -> Alert:
     return Alert(
         "BackupNeverSucceeded",
         subject="backup",
@@ -91,7 +95,7 @@ def _never(node: Labels, backup: Labels) -> Alert:
         summary="No backup was ever made",
         description="No service of the lab has a backup that could be read back.",
         fires=Fires((series("up", backup, "1x140"),), {}, at=minutes(140)),
-        quiet=(Quiet((series(BACKUP, node, "0x140"),), minutes(140)),),
+        quiet=(Quiet((series(BACKUP, about, "0x140"),), minutes(140)),),
         labels=backup,
     )
 
