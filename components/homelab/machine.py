@@ -11,6 +11,7 @@ from components.homelab.assistant import Assistant
 from components.homelab.drift import KIND as DRIFT_CHECK
 from components.homelab.drift import DriftCheck
 from components.homelab.gateway import HAProxy, Kong, Nginx
+from components.homelab.jupyterhub import JupyterHub
 from components.homelab.minio import Minio
 from components.homelab.monitoring.services import (
     Alertmanager,
@@ -25,6 +26,7 @@ from components.homelab.postgres import PgAdmin, Postgres, PostgresExporter
 from components.homelab.redis import Redis, RedisCommander, RedisExporter
 from components.homelab.secrets import Secrets
 from components.homelab.service import Service, ServiceArgs
+from components.homelab.sonarqube import SonarQube
 from inventory.model import Placement, Site
 from provider.resources import Script
 
@@ -36,6 +38,7 @@ COMPONENTS: dict[str, type[Service]] = {
     DRIFT_CHECK: DriftCheck,
     "grafana": Grafana,
     "haproxy": HAProxy,
+    "jupyterhub": JupyterHub,
     "kong": Kong,
     "loki": Loki,
     "minio": Minio,
@@ -49,6 +52,7 @@ COMPONENTS: dict[str, type[Service]] = {
     "redis": Redis,
     "redis-commander": RedisCommander,
     "redis-exporter": RedisExporter,
+    "sonarqube": SonarQube,
 }
 """Kinds that need more than the catalogue says."""
 

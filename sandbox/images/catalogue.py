@@ -52,6 +52,7 @@ CATALOGUE = {
     "redis-commander": Entry(web.redis_commander),
     "redis-exporter": Entry(monitoring.redis_exporter),
     "restic": Entry(data.restic),
+    "sonarqube": Entry(python.sonarqube),
 }
 
 
