@@ -538,13 +538,15 @@ class Placement:
     @property
     def uses(self) -> list[Placement]:
         """The services that it connects to: beside it, else the first in the order of tiers."""
-        return [used for kind in self.kind.uses if (used := self.used(kind)) is not None]
+        kinds = (*self.kind.uses, *self.kind.uses_beside)
+        return [used for kind in kinds if (used := self.used(kind)) is not None]
 
     def used(self, kind_name: str) -> Placement | None:
         """The service of a kind that it connects to; None where the site has none."""
         there = self.site.by_kind.get(kind_name, [])
         beside = [placement for placement in there if placement.host_name == self.host_name]
-        return next(iter(beside or there), None)
+        anywhere = [] if kind_name in self.kind.uses_beside else there
+        return next(iter(beside or anywhere), None)
 
     @property
     def kept_by(self) -> Placement | None:

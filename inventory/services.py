@@ -122,6 +122,7 @@ class ServiceKind:
         sysctls: kernel settings that its host must have, at least.
         uses: kinds that it connects to: the one beside it on its machine, else the first in the
             order of tiers.
+        uses_beside: kinds that it connects to only where they are on its machine.
         accounts: who may log in to it; each has a password of its own.
         metrics: None where it has none.
         container: None while no component provisions it.
@@ -142,6 +143,7 @@ class ServiceKind:
     holds_models: bool = False
     sysctls: Mapping[str, int] = field(default_factory=dict)
     uses: tuple[str, ...] = ()
+    uses_beside: tuple[str, ...] = ()
     accounts: tuple[str, ...] = ()
     metrics: Metrics | None = None
     container: ContainerShape | None = None
@@ -324,6 +326,8 @@ KINDS: dict[str, ServiceKind] = {
         memory_bytes=256 * MIB,
         tiers=("ai", "edge"),
         uses=("ollama", "postgres", "redis", "minio", "comfyui"),
+        # Its scanner is a Java program: only where a machine has memory for both.
+        uses_beside=("sonarqube",),
         metrics=Metrics("http"),
         container=ContainerShape(
             HealthCheck(_asks("http://127.0.0.1:8200/health")),
@@ -361,17 +365,51 @@ KINDS: dict[str, ServiceKind] = {
     ),
     "sonarqube": ServiceKind(
         title="SonarQube",
-        image="docker.io/library/sonarqube:25.9-community",
+        image="docker.io/library/sonarqube:25.9.0.112764-community",
         ports={"http": 9000},
         memory_bytes=2 * GIB,
         # Its Elasticsearch refuses to start below them.
         sysctls={"vm.max_map_count": 524288, "fs.file-max": 131072},
+        tiers=("ai",),
+        accounts=("admin", "assistant"),
+        container=ContainerShape(
+            HealthCheck(
+                # It answers long before it is up.
+                (
+                    "sh",
+                    "-c",
+                    "curl -fsS http://127.0.0.1:9000/api/system/status | grep -q '\"UP\"'",
+                ),
+                timeout=timedelta(seconds=5),
+                start_period=timedelta(seconds=150),
+            ),
+            volumes={"data": "/opt/sonarqube/data"},
+            environment={"SONAR_TELEMETRY_ENABLE": "false", "SONAR_UPDATECENTER_ACTIVATE": "false"},
+            scratch=tuple(f"/opt/sonarqube/{name}" for name in ("extensions", "logs", "temp")),
+            processes=1024,
+            tunnel=True,
+        ),
     ),
     "jupyterhub": ServiceKind(
         title="JupyterHub",
-        image="quay.io/jupyterhub/jupyterhub:5.4",
+        image="hearth/jupyterhub",
         ports={"http": 8000},
         memory_bytes=1 * GIB,
+        tiers=("ai",),
+        uses_beside=("ollama",),
+        accounts=("admin",),
+        container=ContainerShape(
+            HealthCheck(
+                _asks("http://127.0.0.1:8000/hub/health"),
+                interval=timedelta(seconds=10),  # a program's start each time
+                timeout=timedelta(seconds=10),
+                start_period=timedelta(seconds=90),
+            ),
+            volumes={"hub": "/srv/jupyterhub", "notebooks": "/notebooks"},
+            command=("jupyterhub", "-f", f"{SETTINGS}/jupyterhub_config.py"),
+            processes=1024,
+            tunnel=True,
+        ),
     ),
     "minio": ServiceKind(
         title="MinIO",

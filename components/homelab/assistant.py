@@ -18,7 +18,12 @@ class Assistant(Service):
 
     def extras(self, args: ServiceArgs) -> Extras:
         """Its settings: where everything is, and the passwords."""
-        accounts = {"postgres": "assistant", "redis": "default", "minio": "assistant"}
+        accounts = {
+            "postgres": "assistant",
+            "redis": "default",
+            "minio": "assistant",
+            "sonarqube": "assistant",
+        }
         passwords = {
             kind: args.password(kind, account)
             for kind, account in accounts.items()
@@ -61,7 +66,15 @@ def _settings(args: ServiceArgs, passwords: dict[str, str]) -> dict[str, Any]:
             else None
         ),
         "images": {"url": f"http://{url}"} if (url := args.endpoint("comfyui")) else None,
-        "analysis": None,
+        "analysis": (
+            {
+                "url": f"http://{args.endpoint('sonarqube')}",
+                "user": "assistant",
+                "password": passwords["sonarqube"],
+            }
+            if "sonarqube" in passwords
+            else None
+        ),
     }
 
 

@@ -12,6 +12,7 @@ from components.homelab.backup import Backup
 from components.homelab.drift import KIND as DRIFT_CHECK
 from components.homelab.drift import DriftCheck
 from components.homelab.gateway import HAProxy, Kong, Nginx
+from components.homelab.jupyterhub import JupyterHub
 from components.homelab.minio import Minio
 from components.homelab.monitoring.services import (
     Alertmanager,
@@ -26,6 +27,7 @@ from components.homelab.postgres import PgAdmin, Postgres, PostgresExporter
 from components.homelab.redis import Redis, RedisCommander, RedisExporter
 from components.homelab.secrets import Secrets
 from components.homelab.service import Service, ServiceArgs
+from components.homelab.sonarqube import SonarQube
 from inventory.model import Placement, Site
 from provider.resources import Script
 
@@ -38,6 +40,7 @@ COMPONENTS: dict[str, type[Service]] = {
     DRIFT_CHECK: DriftCheck,
     "grafana": Grafana,
     "haproxy": HAProxy,
+    "jupyterhub": JupyterHub,
     "kong": Kong,
     "loki": Loki,
     "minio": Minio,
@@ -51,6 +54,7 @@ COMPONENTS: dict[str, type[Service]] = {
     "redis": Redis,
     "redis-commander": RedisCommander,
     "redis-exporter": RedisExporter,
+    "sonarqube": SonarQube,
 }
 """Kinds that need more than the catalogue says."""
 

@@ -52,6 +52,7 @@ CATALOGUE = {
     "redis": Entry(data.redis),
     "redis-commander": Entry(web.redis_commander),
     "redis-exporter": Entry(monitoring.redis_exporter),
+    "sonarqube": Entry(python.sonarqube),
 }
 
 

@@ -20,6 +20,8 @@ GRAFANA_USER = 472
 ENVIRONMENT = [f"PYTHONPATH=/app:{SITE}", "PYTHONUNBUFFERED=1", "PYTHONDONTWRITEBYTECODE=1"]
 # A packed layer has no times, by which Python would tell that what it compiled is still good.
 COMPILE = "python3 -m compileall -q -f --invalidation-mode unchecked-hash"
+SONARQUBE_USER = 1000
+SONARQUBE = "/opt/sonarqube"
 COMFYUI = "/opt/ComfyUI"
 COMFYUI_MAIN = """\
 import runpy
@@ -75,7 +77,9 @@ def assistant(services: Path = PROJECT / "services") -> Recipe:
     layer = Layer(
         "assistant",
         copies=programs(services, "assistant"),
-        script=f"{COMPILE} /app\n{add_user('hearth', USER, '/app', '/spool')}",
+        # The scanner is the one program among the packages.
+        script=f"{COMPILE} /app\nln -s {SITE}/bin/pysonar /usr/local/bin/\n"
+        + add_user("hearth", USER, "/app", "/spool"),
         offline=True,
         below=packages(),
     )
@@ -174,6 +178,31 @@ def grafana(services: Path = PROJECT / "services") -> Recipe:
             WorkingDir="/app",
             User=str(GRAFANA_USER),
             environment=ENVIRONMENT,
+        ),
+        STANDIN_VERSION,
+    )
+
+
+def sonarqube(services: Path = PROJECT / "services") -> Recipe:
+    """A stand-in for SonarQube, its data where the official image has it."""
+    data = f"{SONARQUBE}/data"
+    layer = Layer(
+        "sonarqube",
+        copies=programs(services, "standins"),
+        script=f"{COMPILE} /app\n{add_user('sonarqube', SONARQUBE_USER, SONARQUBE, data)}",
+        offline=True,
+        below=packages(),
+    )
+    return Recipe(
+        "sonarqube",
+        layer,
+        settings(
+            [],
+            9000,
+            Entrypoint=["python3", "-m", "services.standins.sonarqube"],
+            WorkingDir="/app",
+            User=str(SONARQUBE_USER),
+            environment=[*ENVIRONMENT, f"SQ_DATA_DIR={data}"],
         ),
         STANDIN_VERSION,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import resources
 from pathlib import Path
 
+from inventory.paths import PROJECT
 from sandbox.images import python
 from sandbox.images.recipe import PATH, Recipe, add_user, entrypoint, settings
 from sandbox.rootfs import File, Layer
@@ -69,25 +70,43 @@ def redis_commander() -> Recipe:
     )
 
 
-def jupyterhub() -> Recipe:
-    """The hub of notebooks, and the proxy in front of it."""
-    pinned, script = python.pinned_packages(lock_file("jupyterhub"))
+def jupyterhub(requirements: Path = PROJECT / "services/jupyterhub/requirements.txt") -> Recipe:
+    """The hub of notebooks, the proxy in front of it, and what its Dockerfile pins beside them."""
+    pinned, script = python.pinned_packages(requirements)
     proxy = npm_install("configurable-http-proxy@4.6.3")
     layer = Layer(
         "jupyterhub",
         files=(pinned,),
-        script=f"{script}\n{proxy}\nmkdir -p /srv/jupyterhub",
+        # A third of the size is other languages' dates, and sources. Jupyter looks for what its
+        # parts bring with them where pip puts it for a whole system.
+        script=f"""
+            {script}
+            find {python.SITE}/babel/locale-data ! -name 'en*' ! -name root.dat -type f -delete
+            find {python.SITE}/share/jupyter -name '*.map' -delete
+            find {python.SITE}/share/jupyterhub -path '*fortawesome*' -name '*.svg' -delete
+            rm -rf {python.SITE}/jedi/third_party/django-stubs {python.SITE}/jupyterlab/galata
+            ln -s {python.SITE}/share/jupyter /usr/local/share/jupyter
+            ln -s {python.SITE}/etc/jupyter /usr/local/etc/jupyter
+            {proxy}
+        """
+        + add_user("jupyter", python.USER, "/notebooks", "/srv/jupyterhub", "/notebooks"),
         below=node(),
     )
     return Recipe(
         "jupyterhub",
         layer,
-        settings(["jupyterhub"], 8000, WorkingDir="/srv/jupyterhub")
+        settings(
+            ["jupyterhub"],
+            8000,
+            WorkingDir="/srv/jupyterhub",
+            User=str(python.USER),
+        )
         | {
             "Env": [
                 f"PATH={python.SITE}/bin:{NODE_BIN}:{PATH}",
                 "LANG=C.UTF-8",
                 f"PYTHONPATH={python.SITE}",
+                "PYTHONDONTWRITEBYTECODE=1",
             ]
         },
         f"PYTHONPATH={python.SITE} python3 -m jupyterhub --version",

@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import shutil
+import signal
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,10 +20,13 @@ from services.assistant.records import Record, Snippet, Verdict
 from services.assistant.settings import Analysis
 
 _WAITING_LIMIT = 100
-_SCANNER = "sonar-scanner"
+_SCANNER = "pysonar"
+# Of a program that reads a page of code: the rest of the container's memory is the assistant's.
+_JAVA_OPTIONS = "-Xmx256m -XX:+UseSerialGC -XX:TieredStopAtLevel=1"
 _SCAN_SECONDS = 180.0
 _TASK_SECONDS = 120.0
 _POLL_SECONDS = 0.5
+_ANSWER = aiohttp.ClientTimeout(total=10)
 _UNFINISHED = frozenset({"PENDING", "IN_PROGRESS"})
 _METRICS = "bugs,vulnerabilities,code_smells,complexity,ncloc"
 _SUFFIXES = {
@@ -98,36 +102,58 @@ class Analyses:
 
 
 class SonarQube:
-    """SonarQube takes code only from its scanner, `sonar-scanner`, which must be on PATH.
+    """SonarQube takes code only from its scanner, `pysonar`, which must be on PATH.
 
-    All snippets of one assistant are one project there, analysed one after another; what was found
-    is read back before the next begins.
+    The scanner has the server give it a Java runtime and the rules, and keeps them. All snippets of
+    one assistant are one project there, analysed one after another; what was found is read back
+    before the next begins.
+
+    Args:
+        cache: where the scanner keeps what it was given; programs in it are run.
     """
 
-    def __init__(self, session: aiohttp.ClientSession, analysis: Analysis, name: str) -> None:
+    def __init__(
+        self, session: aiohttp.ClientSession, analysis: Analysis, name: str, cache: Path
+    ) -> None:
         self._session = session
         self._url = analysis.url
-        self._token = analysis.token
+        self._account = aiohttp.BasicAuth(analysis.user, analysis.password.get_secret_value())
         self._project = "snippets." + re.sub(r"[^\w.-]", "-", name)
+        self._cache = cache
+        self._token: str | None = None
 
     async def analyse(self, code: str, language: str | None) -> dict[str, Any]:
         """Scan it, wait for the server, read issues and measures."""
         scanner = shutil.which(_SCANNER)
         if scanner is None:
             raise AnalysisError(f"{_SCANNER} is not on PATH; install it in the image")
+        try:
+            return await self._analysed(scanner, code, language)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise AnalysisError(f"SonarQube did not answer ({_told(error)})") from error
+
+    async def _analysed(self, scanner: str, code: str, language: str | None) -> dict[str, Any]:
+        token = self._token or await self._new_token()
+        # Another one is made unless this one serves to the end: it may have been revoked.
+        self._token = None
         with tempfile.TemporaryDirectory() as folder:
             suffix = _SUFFIXES.get(language or "python", "txt")
             source = Path(folder, f"snippet.{suffix}")
             await asyncio.to_thread(source.write_text, code, "utf-8", "replace")
-            await self._scan(scanner, Path(folder))
+            await self._scan(scanner, Path(folder), token)
             task = _task(Path(folder))
-        try:
-            async with asyncio.timeout(_TASK_SECONDS):
-                return await self._verdict(task)
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise AnalysisError(f"SonarQube did not answer ({type(error).__name__})") from error
+        async with asyncio.timeout(_TASK_SECONDS):
+            found = await self._verdict(task, token)
+        self._token = token
+        return found
 
-    async def _scan(self, scanner: str, folder: Path) -> None:
+    async def _new_token(self) -> str:
+        """A token in place of the last one of its name: the server tells each only once."""
+        name = {"name": self._project}
+        await self._post("user_tokens/revoke", name)
+        return str((await self._post("user_tokens/generate", name))["token"])
+
+    async def _scan(self, scanner: str, folder: Path, token: str) -> None:
         process = await asyncio.create_subprocess_exec(
             scanner,
             f"-Dsonar.projectKey={self._project}",
@@ -138,10 +164,14 @@ class SonarQube:
             env={
                 **os.environ,
                 "SONAR_HOST_URL": self._url,
-                "SONAR_TOKEN": self._token.get_secret_value(),
+                "SONAR_TOKEN": token,
+                "SONAR_USER_HOME": str(self._cache),
+                "SONAR_SCANNER_JAVA_OPTS": _JAVA_OPTIONS,
             },
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
+            # With the program that it starts it is a group, and ends as one.
+            start_new_session=True,
         )
         try:
             async with asyncio.timeout(_SCAN_SECONDS):
@@ -150,22 +180,24 @@ class SonarQube:
             raise AnalysisError(f"the scanner took over {_SCAN_SECONDS:.0f} s") from None
         finally:
             if process.returncode is None:
-                process.kill()
+                os.killpg(process.pid, signal.SIGKILL)
                 await process.wait()
         if code:
             raise AnalysisError(f"the scanner failed (exit code {code})")
 
-    async def _verdict(self, task: str) -> dict[str, Any]:
+    async def _verdict(self, task: str, token: str) -> dict[str, Any]:
         # Another machine's task: nothing here could be waited for.
-        while (status := await self._status(task)) in _UNFINISHED:  # noqa: ASYNC110
+        while (status := await self._status(task, token)) in _UNFINISHED:  # noqa: ASYNC110
             await asyncio.sleep(_POLL_SECONDS)
         if status != "SUCCESS":
             raise AnalysisError(f"SonarQube's task ended as {status}")
         issues = await self._get(
-            "issues/search", {"componentKeys": self._project, "resolved": "false", "ps": "100"}
+            "issues/search",
+            {"componentKeys": self._project, "resolved": "false", "ps": "100"},
+            token,
         )
         measures = await self._get(
-            "measures/component", {"component": self._project, "metricKeys": _METRICS}
+            "measures/component", {"component": self._project, "metricKeys": _METRICS}, token
         )
         return {
             "issues": [_issue(issue) for issue in issues.get("issues", [])],
@@ -175,18 +207,33 @@ class SonarQube:
             },
         }
 
-    async def _status(self, task: str) -> str:
-        return str((await self._get("ce/task", {"id": task}))["task"]["status"])
+    async def _status(self, task: str, token: str) -> str:
+        return str((await self._get("ce/task", {"id": task}, token))["task"]["status"])
 
-    async def _get(self, name: str, params: Mapping[str, str]) -> dict[str, Any]:
+    async def _get(self, name: str, params: Mapping[str, str], token: str) -> dict[str, Any]:
         async with self._session.get(
             f"{self._url}/api/{name}",
             params=params,
-            headers={"Authorization": f"Bearer {self._token.get_secret_value()}"},
-            timeout=aiohttp.ClientTimeout(total=10),
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=_ANSWER,
             raise_for_status=True,
         ) as response:
             return dict(await response.json())
+
+    async def _post(self, name: str, form: Mapping[str, str]) -> dict[str, Any]:
+        async with self._session.post(
+            f"{self._url}/api/{name}",
+            data=form,
+            auth=self._account,
+            timeout=_ANSWER,
+            raise_for_status=True,
+        ) as response:
+            return dict(await response.json()) if await response.read() else {}
+
+
+def _told(error: Exception) -> str:
+    """What went wrong, without an address: `401`, or the error's kind."""
+    return str(getattr(error, "status", type(error).__name__))
 
 
 def _task(folder: Path) -> str:

@@ -53,7 +53,9 @@ class Parts:
         spool = Spool(settings.spool)
         recorder = Recorder(spool, store, metrics)
         analyser = (
-            SonarQube(session, settings.analysis, settings.name) if settings.analysis else None
+            SonarQube(session, settings.analysis, settings.name, settings.spool / "scanner")
+            if settings.analysis
+            else None
         )
         parts = cls(
             settings=settings,

@@ -20,7 +20,7 @@ from pydantic import (
 
 ENVIRONMENT = "ASSISTANT_CONFIG"
 DEFAULT_PATH = Path("/etc/assistant/assistant.json")
-_SECRETS = frozenset({"password", "access_key", "secret_key", "token"})
+_SECRETS = frozenset({"password", "access_key", "secret_key"})
 _SHOWN_CHARACTERS = 60
 
 
@@ -108,10 +108,11 @@ class Images(_Part):
 
 
 class Analysis(_Part):
-    """SonarQube, with a token that may analyse."""
+    """SonarQube, with an account that may analyse."""
 
     url: BaseUrl
-    token: SecretStr
+    user: Text
+    password: SecretStr
 
 
 class Settings(_Part):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from components.homelab import programs
 from inventory.loading import load
 from tests.components.recorder import record_site
@@ -36,18 +38,25 @@ def test_a_changed_program_is_another_image(
     assert seen[0] == seen[1] != seen[2]
 
 
-def test_an_image_with_a_folder_of_its_own_is_built_from_that_alone() -> None:
-    own = programs.FOLDER / "dnsmasq"
-    image = record_site(load("homelab")).of_type("RemoteImage")["pi31.network-tools"].inputs
-    assert image["name"] == f"hearth/dnsmasq:{programs.digest(own)}"
+@pytest.mark.parametrize(
+    ("reference", "name"), [("pi31.network-tools", "dnsmasq"), ("agx0.jupyterhub", "jupyterhub")]
+)
+def test_an_image_with_a_folder_of_its_own_is_built_from_that_alone(
+    reference: str, name: str
+) -> None:
+    own = programs.FOLDER / name
+    image = record_site(load("homelab")).of_type("RemoteImage")[reference].inputs
+    assert image["name"] == f"hearth/{name}:{programs.digest(own)}"
     assert image["build"]["context"] == str(own)
 
 
-def test_what_is_built_has_all_that_it_copies() -> None:
+@pytest.mark.parametrize("folder", ["", "jupyterhub"])
+def test_what_is_built_has_all_that_it_copies(folder: str) -> None:
+    context = programs.FOLDER / folder
     copied = [
         line.split()[1]
-        for line in (programs.FOLDER / "Dockerfile").read_text().splitlines()
+        for line in (context / "Dockerfile").read_text().splitlines()
         if line.startswith("COPY")
     ]
     assert copied
-    assert all((programs.FOLDER / path).exists() for path in copied)
+    assert all((context / path).exists() for path in copied)

@@ -244,9 +244,9 @@ def test_a_route_to_a_planned_service_is_left_out(
 ) -> None:
     monkeypatch.setitem(KINDS, "comfyui", replace(KINDS["comfyui"], container=None))
     site = with_engine(load("homelab"), engine)
-    upstream = site.routes["image"].upstreams[0].model_copy(update={"service": "agx0.sonarqube"})
+    upstream = site.routes["image"].upstreams[0].model_copy(update={"service": "orin0.comfyui"})
     route = site.routes["image"].model_copy(update={"upstreams": (upstream,)})
-    assert not site.placement("agx0.sonarqube").provisioned
+    assert not site.placement("orin0.comfyui").provisioned
     planned = site.model_copy(update={"routes": {**site.routes, "image": route}})
     write, read = ENGINES[engine]
     assert planned.routes.keys() - read(write(planned)).keys() == {"image"}

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shlex
+import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import aiohttp
 import pytest
 
 from hearth.engine import environment
-from tests.e2e.conftest import SITE_FILE, Lab, Ran, chat, run
+from inventory.paths import PROJECT
+from tests.e2e.conftest import SITE_FILE, Answer, Lab, Ran, ask, chat, run
+from tests.notebooks import NotAdmittedError, run_cell
+from tests.services.servers import free_port
 
 pytestmark = pytest.mark.e2e
 
@@ -115,6 +122,71 @@ def test_a_killed_ai_node_is_left_out_and_taken_back(it: Lab) -> None:
     assert {chat(it, "hello").headers.get("x-served-by") for _ in range(5)} == {"orin0.assistant"}
     it.ssh("agx0", "docker start assistant >/dev/null")
     wait(lambda: chat(it, "hello").headers.get("x-served-by") == "agx0.assistant", "its return")
+
+
+def code(it: Lab, prompt: str) -> Answer:
+    """Asks for code, through the gateway."""
+    return ask(it, "code", {"prompt": prompt, "options": {"num_predict": 4}})
+
+
+def analysis(it: Lab, snippet: str) -> dict[str, Any] | None:
+    """What SonarQube found in a snippet; None while it was not looked at."""
+    sql = "SELECT analysis FROM code_snippets WHERE id = :'snippet'"
+    psql = f"psql -U hearth -d hearth -At -v snippet={snippet}"
+    found = it.ssh("pi52", f'echo "{sql}" | docker exec -i postgres {psql}')
+    return json.loads(found) if found else None
+
+
+def test_code_is_analysed_after_its_answer_and_answered_without_sonarqube(it: Lab) -> None:
+    answer = code(it, "print one")
+    assert (answer.status, answer.lines[-1]["done"]) == (200, True)
+    snippet = answer.headers["x-snippet-id"]
+    wait(lambda: analysis(it, snippet) is not None, "the analysis")
+    assert (analysis(it, snippet) or {})["measures"].keys() >= {"bugs", "code_smells", "ncloc"}
+
+    it.ssh("agx0", "docker stop sonarqube >/dev/null")
+    answer = code(it, "print two")
+    assert answer.status == 200
+    log = "docker logs --since 1m assistant 2>&1 | grep -c 'not analysed' || true"
+    wait(lambda: it.ssh("agx0", log) != "0", "the assistant to say that it is not analysed")
+    assert analysis(it, answer.headers["x-snippet-id"]) is None
+
+
+@contextmanager
+def tunnel(it: Lab, host: str, port: int) -> Iterator[str]:
+    """The URL at which a page for administrators answers while this is entered."""
+    here = free_port()
+    config = PROJECT / ".hearth" / it.site.name / "ssh_config"
+    forward = ["-NL", f"127.0.0.1:{here}:127.0.0.1:{port}", "-o", "ExitOnForwardFailure=yes"]
+    with subprocess.Popen(["ssh", "-F", str(config), *forward, host]) as ssh:
+        try:
+            yield f"http://127.0.0.1:{here}"
+        finally:
+            ssh.terminate()
+
+
+def test_a_notebook_talks_to_the_models_of_its_machine(it: Lab) -> None:
+    placement = it.site.placement("agx0.jupyterhub")
+    password = it.ssh("agx0", "docker exec jupyterhub cat /settings/admin")
+    cell = (
+        "import ollama; "
+        "ollama.generate('llama3.2', 'hello', options={'num_predict': 4}).done, 1 + 1"
+    )
+    with tunnel(it, "agx0", placement.ports["http"]) as url:
+        wait(lambda: asyncio.run(answers(url)), "the tunnel")
+        with pytest.raises(NotAdmittedError):
+            asyncio.run(run_cell(url, "admin", "wrong", "1"))
+        assert asyncio.run(run_cell(url, "admin", password, cell)) == "(True, 2)"
+
+
+async def answers(url: str) -> bool:
+    """Whether the hub answers there."""
+    async with aiohttp.ClientSession() as session:
+        try:
+            async with session.get(f"{url}/hub/health") as response:
+                return response.status == 200
+        except aiohttp.ClientError:
+            return False
 
 
 def test_each_user_of_the_object_store_sees_its_own_buckets_alone(it: Lab) -> None:

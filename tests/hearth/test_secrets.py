@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
 
@@ -53,6 +54,8 @@ def test_passwords_are_long_and_never_the_same() -> None:
     made = [generated()[password] for _ in range(3) for password in PASSWORDS]
     assert len(set(made)) == len(made)
     assert all(len(password) >= 32 for password in made)
+    for kind in ("[a-z]", "[A-Z]", "[0-9]", "[-_]"):
+        assert all(re.search(kind, password) for password in made)
 
 
 @pytest.mark.parametrize("lost", [CERTIFICATE, PRIVATE_KEY])

@@ -92,6 +92,16 @@ def test_what_stands_beside_its_user_is_used_rather_than_what_stands_elsewhere()
     ]
 
 
+def test_what_is_used_only_beside_its_user_is_not_used_elsewhere() -> None:
+    judged = Machine("ai", {**AI.services, "sonarqube": {}})
+    there = site(AI, judged)
+    alone, beside = (there.placement(f"{host}.assistant") for host in ("ai1", "ai2"))
+    assert alone.used("sonarqube") is None
+    assert (used := beside.used("sonarqube")) is not None
+    assert used in beside.uses
+    assert (used.reference, used.published_ports) == ("ai2.sonarqube", [])
+
+
 def test_elsewhere_the_first_in_the_order_of_tiers_is_used() -> None:
     # The gateway has a Redis too, and stands first in the file.
     used = site(AI, DATA, DATA).placement("ai1.assistant").used("redis")

@@ -135,7 +135,7 @@ def test_an_image_that_is_not_built_here_is_refused_with_those_that_are() -> Non
     assert str(caught.value).startswith(
         "registry.images: not built here (hearth/ngnix:sandbox); use hearth/alertmanager, "
     )
-    assert str(caught.value).endswith(", hearth/redis-exporter")
+    assert str(caught.value).endswith(", hearth/sonarqube")
 
 
 def test_a_lab_serves_what_its_site_names() -> None:
@@ -218,7 +218,8 @@ OFFICIAL: dict[str, dict[str, Any]] = {
     },
     "pgadmin": {"User": "5050", "Volumes": {"/var/lib/pgadmin": {}}},
     "redis-commander": {"ExposedPorts": {"8081/tcp": {}}},
-    "jupyterhub": {"Cmd": ["jupyterhub"], "ExposedPorts": {"8000/tcp": {}}},
+    "jupyterhub": {"Cmd": ["jupyterhub"], "User": "10001", "ExposedPorts": {"8000/tcp": {}}},
+    "sonarqube": {"User": "1000", "ExposedPorts": {"9000/tcp": {}}},
     "dnsmasq": {"ExposedPorts": {"53/tcp": {}, "53/udp": {}}},
 }
 
@@ -302,7 +303,7 @@ def test_changed_requirements_are_another_layer(tmp_path: Path) -> None:
             {"fastapi", "uvicorn", "httptools", "uvloop", "asyncpg", "redis", "aiohttp"},
         ),
         (web.lock_file("pgadmin"), {"pgadmin4", "gunicorn"}),
-        (web.lock_file("jupyterhub"), {"jupyterhub"}),
+        (PROJECT / "services/jupyterhub/requirements.txt", {"jupyterhub", "jupyterlab", "ollama"}),
     ],
 )
 def test_packages_are_pinned_by_digest_and_name_no_server(path: Path, packages: set[str]) -> None:

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import aiohttp
 from aiohttp import web
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 300
@@ -208,14 +209,38 @@ class FakeBucket:
 
 @dataclass
 class FakeSonarQube:
-    """Has one finished task with one issue."""
+    """Has one account, and one finished task with one issue.
 
-    tokens: list[str] = field(default_factory=list)
+    Attributes:
+        tokens: the names under which there is one; `made` counts them all.
+        refuses: whether it knows none of its tokens any more.
+    """
+
+    account: aiohttp.BasicAuth
+    tokens: set[str] = field(default_factory=set)
+    made: int = 0
+    refuses: bool = False
     url: str = ""
+
+    async def change_tokens(self, request: web.Request) -> web.Response:
+        """Make a token, or revoke one."""
+        if request.headers.get("Authorization") != self.account.encode():
+            return web.Response(status=401)
+        name = str((await request.post())["name"])
+        if request.path.endswith("revoke"):
+            self.tokens.discard(name)
+            return web.Response(status=204)
+        if name in self.tokens:
+            return web.json_response({"errors": [{"msg": "already exists"}]}, status=400)
+        self.tokens.add(name)
+        self.made += 1
+        self.refuses = False
+        return web.json_response({"name": name, "token": f"hidden-token-{self.made}"})
 
     async def task(self, request: web.Request) -> web.Response:
         """A task that has succeeded."""
-        self.tokens.append(request.headers["Authorization"])
+        if self.refuses or request.headers["Authorization"] != f"Bearer hidden-token-{self.made}":
+            return web.Response(status=401)
         assert request.query["id"] == "task-1"
         return web.json_response({"task": {"status": "SUCCESS"}})
 
@@ -225,6 +250,8 @@ class FakeSonarQube:
         issue = {"rule": "python:S1", "severity": "MAJOR", "type": "BUG", "line": 1, "message": "m"}
         measures = {"component": {"measures": [{"metric": "bugs", "value": "1"}]}}
         app = web.Application()
+        for change in ("revoke", "generate"):
+            app.router.add_post(f"/api/user_tokens/{change}", self.change_tokens)
         app.router.add_get("/api/ce/task", self.task)
         app.router.add_get("/api/issues/search", _document({"issues": [issue]}))
         app.router.add_get("/api/measures/component", _document(measures))

@@ -7,20 +7,26 @@ import json
 import os
 from pathlib import Path
 
+import aiohttp
 import asyncpg
 import pytest
 
+from services.assistant.analysis import AnalysisError, SonarQube
 from services.assistant.code import code_in
+from services.assistant.settings import Analysis
 from tests.services.assistants import Lab, eventually
 from tests.services.fakes import FakeOllama, FakeSonarQube, code_lines
 from tests.services.servers import Postgres
 
 ANSWER = code_lines("Here:\n", "```py", "thon\nprint(1)\n", "```\n", "Done.")
+LOGIN = {"user": "assistant", "password": "hidden-password"}
+ACCOUNT = aiohttp.BasicAuth("assistant", "hidden-password")
 SCANNER = """#!/bin/sh
 set -eu
-test "$SONAR_TOKEN" = hidden-token
-case "$*" in *hidden-token*) exit 9;; esac
-cat snippet.* > "$SCANNED"
+case "$SONAR_TOKEN" in hidden-token-*) ;; *) exit 8;; esac
+case "$*" in *hidden*) exit 9;; esac
+test "$SONAR_USER_HOME" = "$SPOOL/scanner"
+cat snippet.* >> "$SCANNED"
 mkdir .scannerwork
 echo ceTaskId=task-1 > .scannerwork/report-task.txt
 """
@@ -57,21 +63,25 @@ def test_code_is_answered_by_the_code_model_and_kept(
     asyncio.run(check())
 
 
-def test_code_is_analysed_after_the_answer(
-    lab: Lab, cluster: Postgres, database: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    scanner = lab.home / "bin" / "sonar-scanner"
-    scanner.parent.mkdir()
-    scanner.write_text(SCANNER)
-    scanner.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{scanner.parent}:{os.environ['PATH']}")
+@pytest.fixture
+def scanner(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A scanner on PATH; what it was given ends in the file `scanned`."""
+    program = lab.home / "bin" / "pysonar"
+    program.parent.mkdir()
+    program.write_text(SCANNER)
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
     monkeypatch.setenv("SCANNED", str(lab.home / "scanned"))
+    monkeypatch.setenv("SPOOL", str(lab.home / "agx0.assistant"))
 
+
+@pytest.mark.usefixtures("scanner")
+def test_code_is_analysed_after_the_answer(lab: Lab, cluster: Postgres, database: str) -> None:
     async def check() -> None:
-        ollama, sonarqube = FakeOllama(lines=ANSWER), FakeSonarQube()
+        ollama, sonarqube = FakeOllama(lines=ANSWER), FakeSonarQube(ACCOUNT)
         lab.with_database(cluster, database)
         async with ollama.running(), sonarqube.running():
-            lab.told["analysis"] = {"url": sonarqube.url, "token": "hidden-token"}
+            lab.told["analysis"] = {"url": sonarqube.url, **LOGIN}
             async with lab.assistant(ollama) as node:
                 await node.post("/api/v1/code", {"prompt": "print one"})
                 await eventually(lambda: _analysed(cluster, database))
@@ -81,8 +91,49 @@ def test_code_is_analysed_after_the_answer(
         assert found["issues"][0]["rule"] == "python:S1"
         assert found["measures"] == {"bugs": "1"}
         assert row["analysed_at"] >= row["at"]
-        assert sonarqube.tokens == ["Bearer hidden-token"]
         assert (lab.home / "scanned").read_text() == "print(1)\n"
+
+    asyncio.run(check())
+
+
+@pytest.mark.usefixtures("scanner")
+def test_a_token_serves_until_sonarqube_refuses_it(lab: Lab) -> None:
+    async def check() -> None:
+        sonarqube = FakeSonarQube(ACCOUNT)
+        async with sonarqube.running(), aiohttp.ClientSession() as session:
+            told = Analysis.model_validate({"url": sonarqube.url, **LOGIN})
+            home = lab.home / "agx0.assistant"
+            analyser = SonarQube(session, told, "agx0.assistant", home / "scanner")
+            for _ in range(2):
+                await analyser.analyse("x = 1", "python")
+            assert sonarqube.made == 1
+            sonarqube.refuses = True
+            with pytest.raises(AnalysisError, match=r"did not answer \(401\)"):
+                await analyser.analyse("x = 1", "python")
+            await analyser.analyse("x = 1", "python")
+            assert sonarqube.made == 2
+            assert len(sonarqube.tokens) == 1
+
+    asyncio.run(check())
+
+
+@pytest.mark.usefixtures("scanner")
+def test_without_sonarqube_code_is_answered_and_the_log_says_why_it_is_not_analysed(
+    lab: Lab, cluster: Postgres, database: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def check() -> None:
+        ollama = FakeOllama(lines=ANSWER)
+        lab.with_database(cluster, database)
+        lab.told["analysis"] = {"url": "http://127.0.0.1:9", **LOGIN}
+        async with ollama.running(), lab.assistant(ollama) as node:
+            reply = await node.post("/api/v1/code", {"prompt": "print one"})
+            assert reply.body == b"".join(ANSWER)
+            await eventually(lambda: "SonarQube did not answer" in caplog.text)
+            assert await node.parts.recorder.settle(5)
+        row = await _snippet(cluster, database)
+        assert row is not None
+        assert row["analysis"] is None
+        assert "hidden" not in caplog.text
 
     asyncio.run(check())
 
@@ -104,10 +155,10 @@ def test_without_a_scanner_the_analysis_stays_null_and_the_log_says_why(
     async def check() -> None:
         ollama = FakeOllama(lines=ANSWER)
         lab.with_database(cluster, database)
-        lab.told["analysis"] = {"url": "http://127.0.0.1:9", "token": "hidden-token"}
+        lab.told["analysis"] = {"url": "http://127.0.0.1:9", **LOGIN}
         async with ollama.running(), lab.assistant(ollama) as node:
             await node.post("/api/v1/code", {"prompt": "print one"})
-            await eventually(lambda: "sonar-scanner is not on PATH" in caplog.text)
+            await eventually(lambda: "pysonar is not on PATH" in caplog.text)
             assert await node.parts.recorder.settle(5)
         row = await _snippet(cluster, database)
         assert row is not None

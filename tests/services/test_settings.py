@@ -24,7 +24,7 @@ GOOD = {
         "region": "us-east-1",
     },
     "images": {"url": "http://127.0.0.1:8188"},
-    "analysis": {"url": "http://agx0:9000", "token": "hidden-5"},
+    "analysis": {"url": "http://agx0:9000", "user": "assistant", "password": "hidden-5"},
     "spool": "/var/lib/assistant",
 }
 
