@@ -14,7 +14,7 @@ from sandbox.rootfs import Layer
 MODELFILE = "".join(
     f"{line}\\n"
     for line in (
-        *("FROM /tiny.gguf", "PARAMETER num_predict 48"),
+        *("FROM /tiny.gguf", "PARAMETER num_predict 96"),
         *("PARAMETER num_ctx 512", "PARAMETER num_thread 1"),
     )
 )

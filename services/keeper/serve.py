@@ -22,9 +22,11 @@ from services.keeper.settings import Settings
 from services.keeper.snapshot import Manifest, time_of
 from services.keeper.store import Store
 
-START = timedelta(minutes=2)
+START = timedelta(seconds=15)
 """After the start nothing is made: the lab around may be starting too."""
 RETRY = timedelta(minutes=15)
+RETRY_FIRST = timedelta(minutes=1)
+"""Where there is no backup at all."""
 _TICK_SECONDS = 5.0
 
 
@@ -65,7 +67,7 @@ class Schedule:
         if now < max(due(now, self._at, last), self._not_before):
             return False
         if not self._make():
-            self._not_before = self._now() + RETRY
+            self._not_before = self._now() + (RETRY if ids else RETRY_FIRST)
         return True
 
     def run(self) -> None:

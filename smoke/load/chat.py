@@ -24,7 +24,8 @@ WARM_UP_S = 30
 _BUSY = frozenset({429, 502, 503})
 _LONG_TOKENS = 200
 LONG_STREAMS = 5
-_TELLING_S = 0.020  # quicker streams come at once, held back or not
+_TELLING_S = 0.100
+"""Quicker streams a busy machine sends at once, held back or not."""
 _LINES_A_READ = 8
 _UNSEEN_S = 0.050
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.keeper.retention import kept
-from services.keeper.serve import RETRY, START, Schedule, due
+from services.keeper.serve import RETRY, RETRY_FIRST, START, Schedule, due
 from services.keeper.settings import Keep
 from services.keeper.snapshot import id_of, time_of
 from services.keeper.store import Store
@@ -105,7 +105,7 @@ class Clock:
             (self.store.folder / id_of(self.now)).mkdir()
         return self.succeeds
 
-    def turn(self, by: timedelta, step: timedelta = timedelta(minutes=1)) -> None:
+    def turn(self, by: timedelta, step: timedelta = START) -> None:
         """Let time pass."""
         until = self.now + by
         while self.now < until:
@@ -123,10 +123,18 @@ def test_a_missed_one_is_made_soon_after_the_start_and_the_next_at_its_time(cloc
     assert clock.made == [NOW + START, *(NOW.replace(day=d, hour=3) for d in (22, 23))]
 
 
-def test_one_that_failed_is_tried_again(clock: Clock) -> None:
+def test_the_first_that_failed_is_tried_again_soon(clock: Clock) -> None:
     clock.succeeds = False
-    clock.turn(timedelta(hours=1))
-    assert clock.made[:3] == [NOW + START + n * RETRY for n in range(3)]
+    clock.turn(timedelta(minutes=5))
+    assert clock.made[:3] == [NOW + START + n * RETRY_FIRST for n in range(3)]
+
+
+def test_a_later_one_that_failed_is_tried_again(clock: Clock) -> None:
+    clock.turn(timedelta(minutes=5))
+    clock.succeeds = False
+    clock.turn(timedelta(days=1))
+    missed = NOW.replace(day=22, hour=3)
+    assert clock.made[1:4] == [missed + n * RETRY for n in range(3)]
     clock.succeeds = True
     clock.turn(timedelta(hours=2))
-    assert len(clock.made) == 5
+    assert clock.made[-1] < clock.now - timedelta(hours=1)
