@@ -4,7 +4,7 @@ Each in turn sends what it can to the same nginx, from one processor, over 50 co
 counts is how many requests a second of that processor brings: nginx counts the requests, the
 kernel the time, and a short run is subtracted from a long one, so that starting up is in neither.
 How punctual the engine is at 1,000 requests a second is measured by itself, and again on
-asyncio's own event loop and on uvloop. Its figures go into build/bench.json; `ratio` is how many
+asyncio's own event loop. Its figures go into build/bench.json; `ratio` is how many
 times better ours is.
 """
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -23,7 +24,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from types import FrameType
+from resource import struct_rusage
 from urllib.request import urlopen
 
 from rich.table import Table
@@ -47,9 +48,10 @@ RUN_SECONDS = 120
 SHOWN_CHARACTERS = 2000
 OURS = "Hearth"
 SENDER = (sys.executable, "-m", "tests.bench_load_sender")
-LOOPS = ("hearth", "asyncio", "uvloop")
+LOOPS = ("hearth", "asyncio")
 GO = {"hey": ("github.com/rakyll/hey", "0.1.5"), "k6": ("go.k6.io/k6", "1.8.1")}
 
+_PEAK = re.compile(r"^VmHWM:\s*(\d+) kB$", re.MULTILINE)
 _NGINX = """\
 daemon off; worker_processes 1; pid {folder}/pid; error_log {folder}/errors;
 events {{ worker_connections 4096; }}
@@ -193,43 +195,44 @@ def on_processor(number: int) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
-@contextmanager
-def within(seconds: int, what: str) -> Iterator[None]:
-    """Raises where the block takes longer."""
-
-    def over(_signal: int, _frame: FrameType | None) -> None:
-        raise HearthError(f"{what}: took longer than {seconds} s")
-
-    signal.signal(signal.SIGALRM, over)
-    signal.alarm(seconds)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-
-
 def observe(tool: Tool, origin: str, seconds: int, processor: int) -> Run:
     """One run on that processor.
 
     Raises:
         HearthError: the tool failed, with its last words.
     """
-    command = list(tool.command(seconds))
     with tempfile.TemporaryFile() as said:
-        before = counted(origin)
+        before, began = counted(origin), time.perf_counter()
         with on_processor(processor):
-            process = subprocess.Popen(command, stdout=said, stderr=said)
-        began = time.perf_counter()
-        with within(RUN_SECONDS, tool.name):
-            _, status, usage = os.wait4(process.pid, 0)
+            process = subprocess.Popen(list(tool.command(seconds)), stdout=said, stderr=said)
+        usage, memory_mb = _watched(process, tool.name)
         took = time.perf_counter() - began
-        process.returncode = os.waitstatus_to_exitcode(status)
         requests = counted(origin) - before - 1
         said.seek(0)
         if process.returncode:
             last = said.read().decode(errors="replace")[-SHOWN_CHARACTERS:]
             raise HearthError(f"{tool.name}: ended with {process.returncode}:\n{last}")
-    return Run(requests, took, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+    return Run(requests, took, usage.ru_utime + usage.ru_stime, memory_mb)
+
+
+def _watched(process: subprocess.Popen[bytes], name: str) -> tuple[struct_rusage, float]:
+    """What a program took until its end; the most memory that it was seen to hold, in MB.
+
+    The kernel's own maximum would do, but begins with what this process holds.
+    """
+    memory_mb = 0.0
+    deadline = time.monotonic() + RUN_SECONDS
+    while time.monotonic() < deadline:
+        found = _PEAK.search(Path(f"/proc/{process.pid}/status").read_text())
+        memory_mb = int(found[1]) / 1024 if found else memory_mb
+        pid, status, usage = os.wait4(process.pid, os.WNOHANG)
+        if pid:
+            process.returncode = os.waitstatus_to_exitcode(status)
+            return usage, memory_mb
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    raise HearthError(f"{name}: took longer than {RUN_SECONDS} s")
 
 
 def speed(tool: str, short: Run, long: Run) -> Speed:

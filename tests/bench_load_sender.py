@@ -46,11 +46,7 @@ def _waited_s() -> float:
 
 
 def event_loop(name: str) -> asyncio.AbstractEventLoop:
-    """Ours, asyncio's own, or uvloop's."""
-    if name == "uvloop":
-        import uvloop  # noqa: PLC0415 - for this one comparison
-
-        return uvloop.new_event_loop()
+    """Ours, or asyncio's own."""
     return new_loop() if name == "hearth" else asyncio.new_event_loop()
 
 

@@ -1,7 +1,7 @@
 """An event loop whose timers fire within a tenth of a millisecond of when they are due.
 
-asyncio rounds its waits up to whole milliseconds, as epoll counts them, and uvloop rounds them
-either way. `select` waits in microseconds, and may wait for an epoll instance itself.
+asyncio rounds its waits up to whole milliseconds, as epoll counts them; uvloop does so too, and
+its clock counts no less. `select` waits in microseconds, and may wait for an epoll instance.
 """
 
 from __future__ import annotations

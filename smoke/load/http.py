@@ -243,9 +243,10 @@ class Client:
             self.retried += 1
             exchange.retried, exchange.reused = True, False
         connection = await self._connect(exchange)
-        if connection is not None:
+        if connection is None:
+            exchange.ended = loop.time()
+        else:
             await connection.send(request, exchange, body, end)
-        exchange.ended = exchange.ended if connection is not None else loop.time()
         return exchange
 
     async def _connect(self, exchange: Exchange) -> _Connection | None:

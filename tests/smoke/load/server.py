@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, field
 from typing import NamedTuple
 
 from smoke.load.clock import new_loop
+from smoke.load.latency import Latencies
 
 _ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 _LEAST_BACKLOG = 4096
@@ -58,12 +59,12 @@ class Known:
     Args:
         port: On loopback.
         log: Of each request by number; there once it has ended.
-        late_s: How late its 99th of 100 answers was, the busy machine's doing; as `log`.
+        late: How late it answered, the busy machine's doing; as `log`.
     """
 
     port: int
     log: Mapping[int, Entry] = field(default_factory=dict)
-    late_s: float = 0.0
+    late: Latencies = field(default_factory=Latencies)
 
 
 class _Connection(asyncio.Protocol):
@@ -130,8 +131,7 @@ def serving(behaviour: Behaviour) -> Iterator[Known]:
         finally:
             process.kill()
     known.log = {number: Entry(got, answered) for number, got, answered, _ in entries}
-    lates = sorted(answered - wanted for _, _, answered, wanted in entries)
-    known.late_s = lates[int(len(lates) * 0.99)]
+    known.late = Latencies(answered - wanted for _, _, answered, wanted in entries)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ import pytest
 
 from smoke.load.arrivals import constant, drive, poisson, ramp, sessions
 from smoke.load.clock import new_loop
-from smoke.load.latency import Latencies
 
 
 def test_poisson_arrivals_come_at_their_rate_each_by_itself() -> None:
@@ -50,21 +49,19 @@ def test_a_ramp_may_be_flat_begin_at_nothing_or_end_there(
         assert schedule == pytest.approx(constant(first, count))
 
 
-def test_half_of_a_thousand_requests_a_second_leave_within_half_a_millisecond() -> None:
-    async def scenario() -> Latencies:
+def test_a_timer_of_a_third_of_a_millisecond_does_not_wait_for_a_whole_one() -> None:
+    async def scenario() -> float:
         loop = asyncio.get_running_loop()
+        took = []
+        for _ in range(100):
+            began = loop.time()
+            await asyncio.sleep(0.0003)
+            took.append(loop.time() - began)
+        return min(took)
 
-        async def send(due: float) -> float:
-            return loop.time() - due
-
-        return Latencies(await drive(constant(60_000, 500), send))
-
-    # asyncio's own timers, which wait for whole milliseconds, are half a millisecond late.
-    medians = []
-    for _ in range(5):
-        with asyncio.Runner(loop_factory=new_loop) as runner:
-            medians.append(runner.run(scenario()).percentile(50))
-    assert min(medians) < 0.0004
+    # A busy machine delays most timers, but not each; asyncio's own loop delays each.
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        assert 0.0003 <= runner.run(scenario()) < 0.0009
 
 
 def test_a_cancelled_drive_returns_what_has_ended() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -23,7 +24,8 @@ from tests.smoke.load.server import Behaviour, Known, serving
 
 RESOLUTION_S = 0.001
 NEAR = 0.02
-ATTEMPTS = 4
+KEPT_UP_S = 0.05
+ATTEMPTS = 3
 PERCENTILES = (50, 75, 90, 95, 99)
 
 
@@ -40,10 +42,17 @@ class Measured:
         """What the engine measured."""
         return Latencies.decoded(self.result.record.histograms[name])
 
-    @property
-    def noise_s(self) -> float:
-        """How late the generator's timers were."""
-        return self.latencies("lag").percentile(99)
+    def noise_s(self, percent: float) -> float:
+        """How late the generator's timers were, which is how late its reads are."""
+        return self.latencies("lag").percentile(above(percent))
+
+    def noise_of_both_s(self, percent: float) -> float:
+        """The same of its timers and reads, and of the server's timers."""
+        return 2 * self.noise_s(percent) + self.server.late.percentile(above(percent))
+
+    def assert_on_its_own_clock(self) -> None:
+        """The generator waited for no answer, whatever else kept it from being punctual."""
+        assert self.latencies("lag").percentile(75) < KEPT_UP_S
 
     def logged(self) -> Latencies:
         """Responses from when they were due, by the server's log."""
@@ -76,54 +85,69 @@ def measure(behaviour: Behaviour, schedule: list[float]) -> Measured:
     return Measured(schedule, result, server, zero)
 
 
-def measure_quietly(behaviour: Behaviour, schedule: list[float]) -> Measured:
-    """The least disturbed of a few attempts; the first, on an idle machine."""
-    attempts: list[Measured] = []
-    for _ in range(ATTEMPTS):
-        attempts.append(measure(behaviour, schedule))
-        if attempts[-1].noise_s < RESOLUTION_S:
-            break
-    return min(attempts, key=lambda measured: measured.noise_s)
+def attempted(check: Callable[[], None]) -> None:
+    """Check up to so many times: a busy machine disturbs one, a wrong engine fails each."""
+    for attempt in range(ATTEMPTS):
+        try:
+            check()
+        except AssertionError:
+            if attempt == ATTEMPTS - 1:
+                raise
+        else:
+            return
 
 
-def within(expected: float, noise_s: float) -> object:
-    return pytest.approx(expected, rel=NEAR, abs=max(RESOLUTION_S, NEAR * expected) + noise_s)
+def above(percent: float) -> float:
+    """Whose disturbance may move a percentile: a median's is small, a tail's the largest."""
+    return 75 if percent <= 50 else 100
 
 
-def assert_near(measured: Latencies, expected: Latencies, noise_s: float) -> None:
+def assert_near(
+    measured: Latencies, expected: Latencies, noise_s: Callable[[float], float]
+) -> None:
     found = {percent: measured.percentile(percent) for percent in PERCENTILES}
     assert found == {
-        percent: within(expected.percentile(percent), noise_s) for percent in PERCENTILES
+        percent: pytest.approx(value, abs=max(RESOLUTION_S, NEAR * value) + noise_s(percent))
+        for percent in PERCENTILES
+        for value in [expected.percentile(percent)]
     }
 
 
 def test_a_fixed_delay_is_measured_from_when_requests_were_due_and_sent() -> None:
-    measured = measure_quietly(Behaviour(delay_s=0.02), constant(6000, 150))
+    attempted(check_fixed_delay)
+
+
+def check_fixed_delay() -> None:
+    measured = measure(Behaviour(delay_s=0.02), constant(6000, 150))
     assert measured.result.tally.outcomes == {"complete": 150}
+    measured.assert_on_its_own_clock()
+    assert_near(measured.latencies("response"), measured.logged(), measured.noise_s)
     fixed = Latencies([0.02])
-    noise_s = measured.noise_s
-    assert_near(measured.latencies("response"), measured.logged(), noise_s)
-    assert_near(measured.latencies("response"), fixed, 2 * noise_s + measured.server.late_s)
-    assert_near(measured.latencies("service"), fixed, 2 * noise_s + measured.server.late_s)
+    assert_near(measured.latencies("response"), fixed, measured.noise_of_both_s)
+    assert_near(measured.latencies("service"), fixed, measured.noise_of_both_s)
 
 
 def test_a_stall_is_in_the_tail_of_the_open_model_and_not_in_the_closed_one() -> None:
+    attempted(check_stall)
+
+
+def check_stall() -> None:
     behaviour = Behaviour(delay_s=0.005, stall_s=0.6, every_s=3)
     schedule = constant(6000, 600)
     opened = measure(behaviour, schedule)
+    opened.assert_on_its_own_clock()
     expected = Latencies(behaviour.answer_at(due) - due for due in schedule)
-    noise_s = opened.noise_s
-    assert_near(opened.latencies("response"), opened.logged(), noise_s)
-    assert_near(opened.latencies("response"), expected, 2 * noise_s + opened.server.late_s)
-    # A fifth of the time is stalled: the 90th percentile waits for half a stall.
-    assert opened.latencies("response").percentile(90) == within(0.305, 2 * noise_s + 0.01)
+    response = opened.latencies("response")
+    assert_near(response, opened.logged(), opened.noise_s)
+    assert_near(response, expected, opened.noise_of_both_s)
+    # A fifth of the time is stalled: the 95th percentile waits for three quarters of a stall.
+    assert response.percentile(95) > 0.4
 
     closed = closed_model(behaviour)
     assert set(closed.record.histograms) == {"service"}
     service = Latencies.decoded(closed.record.histograms["service"])
     assert service.longest > 0.5
     assert service.percentile(95) < 0.1
-    assert opened.latencies("response").percentile(95) > 0.4
 
 
 def closed_model(behaviour: Behaviour) -> Result:
@@ -136,14 +160,22 @@ def closed_model(behaviour: Behaviour) -> Result:
 
 
 def test_who_waits_for_a_server_that_starts_slowly_has_waited_from_when_it_was_due() -> None:
+    attempted(check_slow_start)
+
+
+def check_slow_start() -> None:
     schedule = constant(6000, 150)
     measured = measure(Behaviour(delay_s=0.005, closed_s=1.2), schedule)
     record = measured.result.record
     assert measured.result.tally.outcomes == {"complete": 150}
+    measured.assert_on_its_own_clock()
     assert_near(measured.latencies("response"), measured.logged(), measured.noise_s)
-    assert record.timeline[0].due == 100
-    assert record.timeline[0].complete == 0
+    assert (record.timeline[0].due, record.timeline[0].complete) == (100, 0)
     opened = min(entry.got for entry in measured.server.log.values()) - measured.zero
     waited = Latencies(max(opened - due, 0) + 0.005 for due in schedule)
-    noise_s = 2 * measured.noise_s + measured.server.late_s + 0.05  # accepting takes its time
+    accepting_s = 0.05
+
+    def noise_s(percent: float) -> float:
+        return measured.noise_of_both_s(percent) + accepting_s
+
     assert_near(measured.latencies("response"), waited, noise_s)
