@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down preview test unit lint bench lock clean
+.PHONY: help setup up down preview test unit lint drill bench lock clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /|/' | column -t -s '|'
@@ -36,6 +36,9 @@ lint: $(VENV)/.dev ## Formatting, lint, types, who may import whom
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
+
+drill: setup ## Break the running lab in every way that it should bear, under load
+	@$(BIN)/hearth smoke sandbox --drill all
 
 bench: setup $(VENV)/.bench ## Time sites of 10 to 1,000 hosts, the load engine and the bootstrap beside their peers
 	@$(BIN)/python -m tests.bench

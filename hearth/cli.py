@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from hearth.reports import ReportFiles
     from inventory.hardware import Board
     from inventory.model import Site
+    from smoke.drills.alert import AlertDrill
+    from smoke.drills.drill import Drill
     from smoke.report import Report
 
 LAB, SITE, STEP = "The whole lab", "A site", "A step alone"
@@ -465,6 +467,10 @@ def smoke(  # noqa: PLR0913 - one for each option
     site: SiteArgument,
     *,
     suite: Annotated[list[str] | None, typer.Option(help="only this suite; repeatable")] = None,
+    drill: Annotated[
+        list[str] | None, typer.Option(help="break this under load, `all` for each; repeatable")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="do not ask before a drill")] = False,
     json_file: JsonFileOption = None,
     junit_file: JUnitFileOption = None,
     html_file: HtmlFileOption = None,
@@ -472,12 +478,33 @@ def smoke(  # noqa: PLR0913 - one for each option
 ) -> None:
     """Put a running site under load and hold it to its service levels.
 
+    With --drill and no --suite only the drills are run: something is broken while chats go on, and
+    what the site promises for that has to hold.
+
     Exit codes: 0 all that was judged passed, 1 some failed, 2 some could not be judged.
     """
     loaded, files = load(site), _report_files(json_file, junit_file, html_file, compare)
-    report = _smoke(loaded, suite, files)
+    suites = [] if drill and suite is None else suite
+    report = _smoke(loaded, suites, files, _drills(loaded, drill or [], yes=yes))
     out.print(f"\nreport   {escape(_last_page(loaded))}", soft_wrap=True)
     raise typer.Exit(report.exit_code)
+
+
+def _drills(site: Site, names: Sequence[str], *, yes: bool) -> list[Drill | AlertDrill]:
+    """The drills of these names, once the person knows what they cost."""
+    from hearth.access import access_to  # noqa: PLC0415
+    from hearth.power import power_of  # noqa: PLC0415
+    from smoke.drills.catalogue import choose, drills_of  # noqa: PLC0415
+
+    if not names:
+        return []
+    chosen = choose(drills_of(site, access_to(site), power_of(site)), names)
+    if site.sandbox is None:
+        for drill in chosen:
+            out.print(f"{drill.name}: {drill.cost}")
+        if not yes and not typer.confirm(f"This harms {site.name}. Go on?"):
+            raise typer.Exit(1)
+    return chosen
 
 
 @app.command(rich_help_panel=STEP)
@@ -688,13 +715,18 @@ def _report_files(
     return ReportFiles(json, junit, html, None if compare is None else read(compare))
 
 
-def _smoke(site: Site, suites: list[str] | None, files: ReportFiles) -> Report:
+def _smoke(
+    site: Site,
+    suites: list[str] | None,
+    files: ReportFiles,
+    drills: Sequence[Drill | AlertDrill] = (),
+) -> Report:
     from hearth.access import access_to  # noqa: PLC0415
     from hearth.reports import deliver  # noqa: PLC0415
     from smoke.run import run  # noqa: PLC0415
 
     with step("smoke") as progress:
-        report = run(site, access_to(site), suites, progress)
+        report = run(site, access_to(site), suites, progress, drills)
         progress.summary = f"{len(report.checks)} checks, {report.verdict}"
     deliver(report, files, out)
     return report

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 from inventory.errors import HearthError
 from smoke.bench import open_bench
+from smoke.drills.run import run_all
 from smoke.environment import load_average, observe
+from smoke.load.clock import new_loop
 from smoke.report import Report
 from smoke.suites import SUITES
 
@@ -18,11 +20,17 @@ if TYPE_CHECKING:
 
     from inventory.model import Site
     from smoke.access import Access
+    from smoke.drills.alert import AlertDrill
+    from smoke.drills.drill import Drill
     from smoke.verdict import Check
 
 
 def run(
-    site: Site, access: Access, suites: Sequence[str] | None, progress: Callable[[str], None]
+    site: Site,
+    access: Access,
+    suites: Sequence[str] | None,
+    progress: Callable[[str], None],
+    drills: Sequence[Drill | AlertDrill] = (),
 ) -> Report:
     """Hold a lab to its site; needs no event loop of the caller's.
 
@@ -31,12 +39,14 @@ def run(
         access: How it is reached.
         suites: Names of `SUITES`; None for all of them.
         progress: Told what happens, one line at a time.
+        drills: What is broken after the suites, one after the other.
 
     Raises:
         HearthError: A suite of that name is not known, or the CA file cannot be read.
     """
     chosen = _chosen(suites)
-    return asyncio.run(_run(site, access, chosen, progress))
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        return runner.run(_run(site, access, chosen, progress, drills))
 
 
 def _chosen(suites: Sequence[str] | None) -> list[str]:
@@ -50,7 +60,11 @@ def _chosen(suites: Sequence[str] | None) -> list[str]:
 
 
 async def _run(
-    site: Site, access: Access, chosen: Sequence[str], progress: Callable[[str], None]
+    site: Site,
+    access: Access,
+    chosen: Sequence[str],
+    progress: Callable[[str], None],
+    drills: Sequence[Drill | AlertDrill],
 ) -> Report:
     started, began, load_at_start = datetime.now(UTC), monotonic(), load_average()
     checks: list[Check] = []
@@ -60,6 +74,10 @@ async def _run(
             suite_began = monotonic()
             checks += await SUITES[name](bench)
             suite_seconds[name] = monotonic() - suite_began
+        if drills:
+            drills_began = monotonic()
+            checks += await run_all(bench, drills)
+            suite_seconds["drill"] = monotonic() - drills_began
     return Report(
         site=site.name,
         loads=tuple(bench.loads),

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from inventory.errors import HearthError
 from inventory.services import GATEWAY_ENGINES
 from smoke.bench import chat_routes
 from smoke.drills.alert import AlertDrill, alert_drill
 from smoke.drills.drill import Drill, Promise
 from smoke.drills.faults import cut_off, killed, powerless, restarted, slowed, stopped
+from smoke.wording import listed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
     from inventory.model import Placement, Site
     from smoke.access import Access
     from smoke.drills.faults import Power
 
+ALL = "all"
 OUTAGE_S = 12.0
 SLOWED_TO = 0.05
 """Processors that are left to a slowed model: a hundredth of a board's."""
@@ -31,6 +34,21 @@ def drills_of(site: Site, access: Access, power: Power) -> dict[str, Drill | Ale
     if alert := alert_drill(site, lambda reference: stopped(access, reference)):
         found.append(alert)
     return {drill.name: drill for drill in found}
+
+
+def choose(
+    found: Mapping[str, Drill | AlertDrill], names: Sequence[str]
+) -> list[Drill | AlertDrill]:
+    """Those of these names, `all` for every one, in their own order.
+
+    Raises:
+        HearthError: There is none of that name.
+    """
+    for name in names:
+        if name != ALL and name not in found:
+            known = listed([*found, ALL])
+            raise HearthError(f"{name}: this site has no such drill; name one of {known}")
+    return [drill for name, drill in found.items() if ALL in names or name in names]
 
 
 def _drills(site: Site, access: Access, power: Power, route: str) -> Iterator[Drill]:
