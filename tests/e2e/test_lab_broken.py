@@ -45,7 +45,7 @@ def failed(it: Lab, folder: Path, *options: str) -> dict[str, str]:
 
 def test_a_port_that_nobody_declared_is_found(lab: Up, tmp_path: Path) -> None:
     it = lab[0]
-    where = "sudo nft insert rule inet hearth input tcp dport 9100 accept"
+    where = "sudo nft insert rule inet hearth admit tcp dport 9100 accept"
     it.ssh("nano", where)
     try:
         found = failed(it, tmp_path, "--suite", "exposure")
@@ -58,9 +58,7 @@ def test_a_port_that_nobody_declared_is_found(lab: Up, tmp_path: Path) -> None:
 def test_a_wrong_split_and_held_back_streams_are_found(lab: Up, tmp_path: Path) -> None:
     it = lab[0]
     with (
-        changed(
-            it, NGINX, buffering | {"proxy_request_buffering off": "proxy_request_buffering on"}
-        ),
+        changed(it, NGINX, {"proxy_buffering off": "proxy_buffering on"}),
         changed(it, HAPROXY, {"weight [82]0$": "weight 50"}),
     ):
         found = failed(it, tmp_path, "--suite", "chat", "--suite", "split")
