@@ -12,7 +12,7 @@ from smoke import history
 from smoke.differences import differences
 from smoke.report.junit import junit
 from smoke.report.page import page
-from smoke.report.terminal import show_differences
+from smoke.report.terminal import show, show_differences
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -51,7 +51,7 @@ def deliver(report: Report, files: ReportFiles, out: Console) -> None:
     """Print the report and what is different, write and keep it."""
     folder = reports_dir(report.site)
     before = files.compare or history.last(folder, report)
-    report.show(out)
+    show(report, out)
     out.print()
     if before is None:
         out.print("no earlier run to compare with")

@@ -6,17 +6,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from inventory.errors import HearthError
 from smoke.environment import Environment
 from smoke.load.record import LoadRecord, from_document, to_document
-from smoke.report import terminal
 from smoke.statistics import Distribution
 from smoke.verdict import EXIT_CODES, Check, Verdict, overall
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 SCHEMA = "hearth.smoke/2"
 """Goes up when a name in the JSON changes its meaning or goes away."""
@@ -114,10 +110,6 @@ class Report:
             environment=Environment(**environment) if environment else None,
             suite_seconds=dict(document["suite_seconds"]),
         )
-
-    def show(self, console: Console | None = None) -> None:
-        """Print the table: framed and coloured on a terminal, else one plain line a check."""
-        terminal.show(self, console)
 
 
 def _check(document: Mapping[str, Any]) -> Check:

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from inventory.errors import HearthError
 from smoke.report import Report
+from smoke.report.terminal import show
 from smoke.verdict import Check
 from tests.smoke.loads import FEW, FREE, LOST, SOON, STEADY, SURE, report_of
 
@@ -24,7 +25,7 @@ def with_verdicts(*verdicts: Verdict) -> Report:
 
 def shown(report: Report, *, terminal: bool) -> str:
     console = Console(file=io.StringIO(), force_terminal=terminal, width=200, color_system=None)
-    report.show(console)
+    show(report, console)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
