@@ -6,6 +6,7 @@ from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING
 
+from smoke.bench import upstream_of
 from smoke.drills.drill import restored_after
 from smoke.verdict import Check, judged
 from smoke.wording import listed, percent, prefix, seconds
@@ -28,8 +29,7 @@ def judge(site: Site, drill: Drill, ran: Ran) -> list[Check]:
     checks = [_failed(drill, ran)]
     if (within := drill.promise.affected_s) is not None:
         checks.append(_noticed(site, drill, ran, within))
-        if drill.promise.falls_back:
-            checks.append(_fell_back(drill, ran, ran.struck + within))
+        checks += _answered_by(site, drill, ran, ran.struck + within)
     return [*checks, _restored(site, drill, ran)]
 
 
@@ -82,17 +82,26 @@ def _noticed(site: Site, drill: Drill, ran: Ran, within: float) -> Check:
     )
 
 
-def _fell_back(drill: Drill, ran: Ran, begin: float) -> Check:
+def _answered_by(site: Site, drill: Drill, ran: Ran, begin: float) -> list[Check]:
+    """Who answers while the fault lasts: who should, and nobody in his place."""
     who = Counter(a.served_by for a in ran.answers if begin <= a.due and a.ended <= ran.healing)
-    wanted = who.get(drill.promise.falls_back or "", 0)
-    return CHECK(
-        name=prefix(drill.name, f"answered by {drill.promise.falls_back} meanwhile"),
-        target="all",
-        figure=f"{wanted} of {who.total()}",
-        verdict=judged(wanted == who.total()) if who else "inconclusive",
-        detail=listed(f"{number} x {name or 'nobody'}" for name, number in who.most_common()),
-        samples=who.total(),
-    )
+    fallback = drill.promise.falls_back
+    route = site.routes[drill.route]
+    if not who and fallback is None:
+        return []
+    named = {name: upstream_of(site, route, name) or name for name in who}
+    wanted = {fallback} if fallback else {upstream.service for upstream in route.upstreams}
+    right = sum(number for name, number in who.items() if named[name] in wanted)
+    return [
+        CHECK(
+            name=prefix(drill.name, f"answered by {fallback or 'an upstream'} meanwhile"),
+            target="all",
+            figure=f"{right} of {who.total()}",
+            verdict=judged(right == who.total()) if who else "inconclusive",
+            detail=listed(f"{number} x {named[name] or 'nobody'}" for name, number in who.items()),
+            samples=who.total(),
+        )
+    ]
 
 
 def _restored(site: Site, drill: Drill, ran: Ran) -> Check:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shlex
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +20,7 @@ import pytest
 
 from hearth.engine import environment
 from inventory.paths import PROJECT
-from tests.e2e.conftest import SITE_FILE, Answer, Lab, Ran, ask, chat, run
+from tests.e2e.conftest import HEARTH, SITE_FILE, Answer, Lab, Ran, ask, chat, run
 from tests.notebooks import NotAdmittedError, run_cell
 from tests.services.servers import free_port
 
@@ -281,24 +283,51 @@ def test_a_backup_is_verified_kept_on_two_machines_and_written_to_a_file(
     assert it.ssh("pi31", f"{verify} 2>/dev/null") == made["id"]
 
 
-def test_a_lab_that_lost_all_its_data_gets_it_back_from_a_file(it: Lab, tmp_path: Path) -> None:
+def test_a_lab_that_lost_everything_gets_it_back_from_a_file(it: Lab, tmp_path: Path) -> None:
     make_data(it)
     file = tmp_path / "lab.tar"
     ran = it.hearth("backup", str(SITE_FILE), "--to", str(file))
     assert ran.code == 0, ran.output
     before = contents(it)
-    destroy = ["pulumi", "destroy", "--yes", "--skip-preview", "--stack", "e2e"]
-    ran = run([*destroy, "--non-interactive"], timeout=300, env=environment())
-    assert ran.code == 0, ran.output
-    for host, volumes in {"pi52": "postgres-data minio-data", "pi41": "grafana-data"}.items():
-        it.ssh(host, f"docker volume rm {volumes}")
-    it.ssh("pi31", "docker volume rm backup-backups")
+    destroy(it)
+    # An update that is killed in the middle is continued by the next.
+    kill_an_update(it)
     ran = it.hearth("provision", str(SITE_FILE))
     assert ran.code == 0, ran.output
+    assert {name: it.containers(name) for name in it.site.hosts} == it.expected()
     ran = it.hearth("restore", str(SITE_FILE), "--from", str(file), "--yes")
     assert ran.code == 0, ran.output
     assert contents(it) == before
     assert chat(it, "and on").status == 200
+
+
+def destroy(it: Lab) -> None:
+    """Takes the whole stack away, which leaves the volumes, and then those."""
+    command = ["pulumi", "destroy", "--yes", "--skip-preview", "--stack", "e2e"]
+    ran = run([*command, "--non-interactive"], timeout=300, env=environment())
+    assert ran.code == 0, ran.output
+    left = {name: it.containers(name, "-a") for name in it.site.hosts}
+    assert left == {name: set() for name in it.site.hosts}
+    volumes = {"pi52": "postgres-data minio-data", "pi41": "grafana-data", "pi31": "backup-backups"}
+    for host, names in volumes.items():
+        it.ssh(host, f"docker volume rm {names}")
+
+
+def kill_an_update(it: Lab) -> None:
+    """Provisions an empty lab until there is a container, and no further."""
+    doomed = subprocess.Popen(
+        [HEARTH, "provision", str(SITE_FILE)],
+        cwd=PROJECT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 120
+    while not it.containers("pi52", "-a"):
+        assert time.monotonic() < deadline
+    os.killpg(doomed.pid, signal.SIGKILL)
+    doomed.wait()
 
 
 def test_another_image_of_postgres_has_a_backup_made_first(it: Lab) -> None:

@@ -70,6 +70,7 @@ def verdicts(checks: dict[str, Check]) -> dict[str, str]:
 
 SHORT = Promise(affected_s=0.3, restored_s=1.5, outage_s=1.0)
 FAILED, WELL, BACK = "requests that failed", "requests are well again", "split restored"
+BY_UPSTREAM = "answered by an upstream meanwhile"
 
 
 def kill_main(behaviour: Behaviour) -> None:
@@ -88,19 +89,25 @@ def nothing(_: Behaviour) -> None:
 
 def test_a_lab_that_leaves_a_dead_node_out_passes() -> None:
     checks = drilled(Behaviour(instead=OTHER), kill_main, revive, SHORT)
-    assert verdicts(checks) == {FAILED: "pass", WELL: "pass", BACK: "pass"}
+    assert verdicts(checks) == {FAILED: "pass", WELL: "pass", BY_UPSTREAM: "pass", BACK: "pass"}
     assert checks[FAILED].samples > 50
 
 
 def test_without_health_checks_requests_go_on_failing() -> None:
     checks = drilled(Behaviour(), kill_main, revive, SHORT)
-    assert verdicts(checks) == {FAILED: "fail", WELL: "fail", BACK: "pass"}
+    assert verdicts(checks) == {FAILED: "fail", WELL: "fail", BY_UPSTREAM: "fail", BACK: "pass"}
     assert "refused of" in checks[FAILED].detail
+
+
+def test_a_fallback_that_answers_in_an_upstreams_place_is_told() -> None:
+    checks = drilled(Behaviour(instead=EDGE), kill_main, revive, SHORT)
+    assert verdicts(checks) == {FAILED: "pass", WELL: "pass", BY_UPSTREAM: "fail", BACK: "pass"}
+    assert EDGE in checks[BY_UPSTREAM].detail
 
 
 def test_a_node_that_is_not_taken_back_is_told() -> None:
     checks = drilled(Behaviour(instead=OTHER), kill_main, nothing, SHORT)
-    assert verdicts(checks) == {FAILED: "pass", WELL: "pass", BACK: "fail"}
+    assert verdicts(checks) == {FAILED: "pass", WELL: "pass", BY_UPSTREAM: "pass", BACK: "fail"}
     assert checks[BACK].figure == "not at all"
 
 
@@ -112,7 +119,7 @@ def test_answers_that_come_too_late_count_as_suffering() -> None:
         behaviour.delay_s = 0.0
 
     checks = drilled(Behaviour(), slow, fast, SHORT)
-    assert verdicts(checks) == {FAILED: "pass", WELL: "fail", BACK: "pass"}
+    assert verdicts(checks) == {FAILED: "pass", WELL: "fail", BY_UPSTREAM: "pass", BACK: "pass"}
     felt = Promise(affected_s=None, restored_s=1.5, outage_s=1.0)
     assert verdicts(drilled(Behaviour(), slow, fast, felt)) == {FAILED: "pass", BACK: "pass"}
 
