@@ -35,29 +35,47 @@ BUSIEST = 0.8
 MOST_NODES = 1000
 
 _SERVERS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16)
-_STRETCHES = tuple(sorted((0.8 * 1.05**n for n in range(15)), key=lambda s: abs(math.log(s))))
+_STRETCHES = tuple(1.02**n for n in range(-10, 25))
 _FEWEST_IN_A_RUN = 3
 """Fewer answers of an upstream do not tell how long they wait there."""
+_TRUST = 0.1
+"""In the counters: many servers with a long stretch do as much as few with none."""
 _HIGHEST_PER_MINUTE = 600_000.0
 _DRAWS = 200
 _REPLAYS = 15
-_KEPT_FIRSTS = 20
+_KEPT_FIRSTS = 40
 
 
 class Served(NamedTuple):
     """An answered request.
 
     Attributes:
-        due: When it should have been sent, in seconds from the run's start.
+        sent: When it was sent, in seconds from the run's start.
         upstream: Who answered.
         first_s: From then to its first token.
         service_s: For how long it held a server, as the model's counters tell.
+        tokens: How many it has.
     """
 
-    due: float
+    sent: float
     upstream: str
     first_s: float
     service_s: float
+    tokens: int = 0
+
+
+class Arrival(NamedTuple):
+    """A request on its way to a server.
+
+    Attributes:
+        sent: When it was sent, in seconds from the run's start.
+        late_s: How late that was.
+        upstream: Who got it; empty where that is not known.
+    """
+
+    sent: float
+    late_s: float = 0.0
+    upstream: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +109,8 @@ class Station:
         busiest: The highest rate of its own that was measured: the line ends there.
         shapes: Service times in relation to their mean.
         variation: Their squared coefficient of variation.
-        firsts: Seconds to the first token when it is idle.
+        firsts: Seconds to the first token of answers that did not wait for a server.
+        tokens: Of an answer, on average.
     """
 
     name: str
@@ -103,6 +122,7 @@ class Station:
     shapes: tuple[float, ...]
     variation: float
     firsts: tuple[float, ...]
+    tokens: float = 0.0
 
     def service_s(self, per_minute: float) -> float:
         """For how long an answer holds a server, at a rate of the route."""
@@ -117,6 +137,11 @@ class Station:
     def saturates_at(self) -> float:
         """The route's rate a minute from which it cannot keep up."""
         return highest(lambda rate: self.utilisation(rate) < 1, _HIGHEST_PER_MINUTE)
+
+    @property
+    def tokens_per_second(self) -> float:
+        """What it writes when all its servers are busy, all answers together."""
+        return self.servers * self.tokens / self.service_s(self.saturates_at)
 
     def late(self, per_minute: float, within_s: float) -> float:
         """The share of its answers that begin later, in the long run."""
@@ -159,38 +184,45 @@ def plan(station: Station, per_minute: float, target_s: float) -> Plan | None:
 
 
 def predicted_percentile(
-    stations: Sequence[Station], per_minute: float, schedule: Sequence[float]
+    stations: Sequence[Station], per_minute: float, arrivals: Sequence[Arrival]
 ) -> float:
-    """The 95th percentile of the time to the first token that a run of that schedule will show.
+    """The 95th percentile of the time to the first token that a run of those arrivals will show.
 
     The run is replayed some times with service times drawn from those that were measured; the
     median is told. A run is short: this is not the percentile of the long run.
+
+    Args:
+        stations: The route's upstreams.
+        per_minute: The rate.
+        arrivals: In the order in which they were sent; those of no known upstream are shared out.
     """
-    turns = in_turn([each.share for each in stations], len(schedule))
+    turns = in_turn([each.share for each in stations], len(arrivals))
+    own: dict[str, list[Arrival]] = {each.name: [] for each in stations}
+    for arrival, turn in zip(arrivals, turns, strict=True):
+        own[arrival.upstream or stations[turn].name].append(arrival)
     return median(
-        percentile(_replayed(stations, per_minute, schedule, turns, seed))
+        percentile(
+            [
+                first_s
+                for each in stations
+                for first_s in _replayed(each, per_minute, own[each.name], seed)
+            ]
+        )
         for seed in range(_REPLAYS)
     )
 
 
 def _replayed(
-    stations: Sequence[Station],
-    per_minute: float,
-    schedule: Sequence[float],
-    turns: Sequence[int],
-    seed: int,
+    station: Station, per_minute: float, arrivals: Sequence[Arrival], seed: int
 ) -> list[float]:
+    """Seconds to the first token, of each."""
     chance = random.Random(seed)  # noqa: S311 - statistics, not secrets
-    found = []
-    for index, station in enumerate(stations):
-        service_s = station.service_s(per_minute)
-        arrivals = [
-            (due, service_s * chance.choice(station.shapes))
-            for due, turn in zip(schedule, turns, strict=True)
-            if turn == index
-        ]
-        found += [wait + chance.choice(station.firsts) for wait in waits(arrivals, station.servers)]
-    return found
+    service_s = station.service_s(per_minute)
+    held = [(each.sent, service_s * chance.choice(station.shapes)) for each in arrivals]
+    return [
+        each.late_s + wait + chance.choice(station.firsts)
+        for each, wait in zip(arrivals, waits(held, station.servers), strict=True)
+    ]
 
 
 def percentile(values: Sequence[float], share: float = SHARE) -> float:
@@ -208,7 +240,7 @@ class Fit:
         stations: The route's upstreams.
         holds: The rate a minute at which 95 % of the answers begin within the target, and within
             what it lies: the fit's bootstrap over runs.
-        off: How far the replayed means are from the measured ones, as a share; root mean square.
+        off: How far replayed mean waits are from measured ones, as a share; root mean square.
     """
 
     stations: tuple[Station, ...]
@@ -261,7 +293,7 @@ class _Upstream:
         idle: Its answers, one at a time.
         runs: Its answers in each load, and the rate at which it was asked.
         errors: How far each pair of servers and stretch is off in each load: the square of the
-            logarithm of predicted to measured mean.
+            logarithm of replayed to measured mean wait, a service time added to both.
     """
 
     name: str
@@ -283,20 +315,22 @@ class _Upstream:
                 f"{name}: its answers do not tell how long they took (eval_duration); "
                 "only what speaks Ollama's form can be measured"
             )
-        first_s = fmean(served.first_s for served in alone)
         own = [(run.per_minute * share, run.of(name)) for run in runs]
         errors = {
-            (servers, stretch): [_off(served, servers, stretch, first_s) for _, served in own]
+            (servers, stretch): [_off(served, servers, stretch, alone) for _, served in own]
             for servers in _SERVERS
             for stretch in _STRETCHES
         }
         return cls(name, share, alone, own, errors)
 
     def best(self, picks: Sequence[int]) -> tuple[int, float]:
-        """The pair that is off least in these loads; of equals few servers and little stretch."""
-        return min(
-            self.errors, key=lambda pair: round(sum(self.errors[pair][pick] for pick in picks), 9)
-        )
+        """The pair that is off least in these loads; of near equals that of least stretch."""
+
+        def off(pair: tuple[int, float]) -> float:
+            missed = sum(self.errors[pair][pick] for pick in picks)
+            return round(missed + _TRUST * math.log(pair[1]) ** 2, 9)
+
+        return min(self.errors, key=off)
 
     def station(self, picks: Sequence[int]) -> Station:
         """The queue that fits these loads best."""
@@ -309,7 +343,12 @@ class _Upstream:
             for mean in (fmean(each.service_s for each in part),)
             for served in part
         ]
-        firsts = sorted(served.first_s for served in self.idle)
+        firsts = sorted(
+            served.first_s
+            for _, part in parts
+            for served, wait in zip(part, waits(_held(part, stretch), servers), strict=True)
+            if wait == 0
+        )
         every = math.ceil(len(firsts) / _KEPT_FIRSTS)
         return Station(
             name=self.name,
@@ -321,16 +360,25 @@ class _Upstream:
             shapes=tuple(shapes),
             variation=squared_variation(shapes),
             firsts=tuple(firsts[every // 2 :: every]),
+            tokens=fmean(served.tokens for _, part in parts for served in part),
         )
 
 
-def _off(served: Sequence[Served], servers: int, stretch: float, first_s: float) -> float:
+def _off(served: Sequence[Served], servers: int, stretch: float, idle: Sequence[Served]) -> float:
     """By how much a queue misses a load: 0 where it was too small to tell."""
     if len(served) < _FEWEST_IN_A_RUN:
         return 0.0
-    waited = waits(((each.due, each.service_s * stretch) for each in served), servers)
-    measured = fmean(each.first_s for each in served)
-    return math.log((fmean(waited) + first_s) / measured) ** 2
+    replayed_s = fmean(waits(_held(served, stretch), servers))
+    first_s = median(each.first_s for each in idle)
+    measured_s = max(0.0, fmean(each.first_s for each in served) - first_s)
+    # Waits that are short beside a service time do not tell one queue from another.
+    service_s = fmean(each.service_s for each in idle)
+    return math.log((replayed_s + service_s) / (measured_s + service_s)) ** 2
+
+
+def _held(served: Sequence[Served], stretch: float) -> list[tuple[float, float]]:
+    """When each held a server, at the earliest, and for how long."""
+    return [(each.sent, each.service_s * stretch) for each in served]
 
 
 def _line(points: Sequence[tuple[float, float]]) -> tuple[float, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from heapq import heapreplace
 from statistics import fmean
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
 _STEPS = 45
+_PHASES = 4
 _LEAST_FAILURES = 1e-4
 """A limiter that may refuse nothing at all passes no rate of random arrivals: one in so many."""
 
@@ -117,6 +119,15 @@ def refused_share(per_minute: float, allowed: int, window_s: float) -> float:
         for count in range(allowed)
     )
     return max(0.0, 1 - (allowed - unused) / mean)
+
+
+def refused_of(schedule: Sequence[float], allowed: int, window_s: float) -> float:
+    """The share of a schedule that such a limiter refuses, whenever its windows begin."""
+    refused = 0
+    for phase in range(_PHASES):
+        counts = Counter((due + window_s * phase / _PHASES) // window_s for due in schedule)
+        refused += sum(max(0, count - allowed) for count in counts.values())
+    return refused / _PHASES / len(schedule) if schedule else 0.0
 
 
 def limiter_holds(allowed: int, window_s: float, success: float) -> float:
