@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from dataclasses import dataclass
 from itertools import cycle
 from statistics import fmean
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from inventory.errors import HearthError
 from smoke.bench import upstream_of
-from smoke.capacity.model import Arrival, Run, Served, percentile
+from smoke.capacity.model import LEAST_ANSWERS, Arrival, Run, Served, percentile
 from smoke.load.arrivals import drive, poisson
 from smoke.load.chat import warm_up
 from smoke.load.ollama import TOO_MANY_REQUESTS, chat_body
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from smoke.load.ollama import Answer
 
 _LIMITER_ROOM = 1.25
+_PATIENCE = 3
+"""So much longer an upstream is waited for that has a small share."""
 _FEWEST_THAT_GROW = 12
 _SETTLING_S = 15.0
 _SETTLED = 2.0
@@ -175,7 +178,9 @@ class Sender:
         loop = asyncio.get_running_loop()
         zero = loop.time()
         answers: list[Answer] = []
-        while len(answers) < most and loop.time() < zero + seconds:
+        while (len(answers) < most and loop.time() < zero + seconds) or (
+            self._unknown(answers) and loop.time() < zero + _PATIENCE * seconds
+        ):
             answers.append(await self.ask(self._tokens))
             await asyncio.sleep(max(0.0, answers[-1].sent + self._interval_s - loop.time()))
         complete = [answer for answer in answers if answer.outcome == "complete"]
@@ -184,6 +189,11 @@ class Sender:
             raise HearthError(f"{self.name} does not answer ({fault}); look at `hearth status`")
         self._learn(complete)
         return self.run(Load(0.0, seconds, zero, loop.time(), answers))
+
+    def _unknown(self, answers: Sequence[Answer]) -> bool:
+        """Whether an upstream has answered too seldom."""
+        seen = Counter(self._upstream(each) for each in answers if each.outcome == "complete")
+        return any(seen[each.service] < LEAST_ANSWERS for each in self.route.upstreams)
 
     def _learn(self, complete: Sequence[Answer]) -> None:
         """What an answer takes when nothing else is asked for."""
