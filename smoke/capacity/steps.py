@@ -50,7 +50,7 @@ class Pace:
     most_s: float = 180.0
     search_share: float = 0.6
     step_s: float = 12.0
-    longest_step_s: float = 30.0
+    longest_step_s: float = 20.0
     requests: int = 30
     test_requests: int = 80
     idle_s: float = 12.0

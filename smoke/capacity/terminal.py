@@ -53,7 +53,7 @@ def _lines(report: Report, found: Measured) -> Iterator[str]:
     )
     yield f"gives way first: {_gives_way(found)}"
     if not found.to_the_knee:
-        yield "no load broke the service level: what the upstreams hold is extrapolated"
+        yield "no load brought the upstreams to their end: what they hold is extrapolated"
     (like, nodes), traffic = planned, report.traffic_of(found)
     if nodes is None:
         yield f"for {traffic:g} a minute: no number of nodes like {like.name} begins soon enough"

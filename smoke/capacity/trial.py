@@ -101,8 +101,8 @@ class Measured:
 
     @property
     def to_the_knee(self) -> bool:
-        """Whether a load was found that breaks the service level; else it is extrapolated."""
-        return any(broken(self.route, step) for step in self.steps)
+        """Whether the upstreams were seen at their end; else what they hold is extrapolated."""
+        return any(broken(self.route, step) and not step.refused for step in self.steps)
 
 
 class Trial:
