@@ -27,8 +27,6 @@ _PATIENCE = 3
 """So much longer an upstream is waited for that has a small share."""
 _FEWEST_THAT_GROW = 12
 _SETTLING_S = 15.0
-_SETTLED = 2.0
-_SETTLED_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +149,7 @@ class Sender:
         self.name = name
         self.route = bench.site.routes[name]
         self.clients = max(1, len(keys))
+        self._target_s = self.route.service_level.first_byte_p95.total_seconds()
         self._keys = cycle(keys or ("",))
         self._tokens = tokens
         self.prompt_s: Mapping[str, float] = {}
@@ -221,10 +220,9 @@ class Sender:
             del under_way[due]
 
         zero = loop.time()
-        target_s = self.route.service_level.first_byte_p95.total_seconds()
         task = asyncio.create_task(drive(schedule, one, start=zero))
         try:
-            await asyncio.wait({task}, timeout=seconds + target_s + 2 * self.answer_s)
+            await asyncio.wait({task}, timeout=seconds + self._target_s + 2 * self.answer_s)
         finally:
             end = loop.time()
             task.cancel()
@@ -240,7 +238,7 @@ class Sender:
         await asyncio.sleep(self.route.rate_limit.window_seconds)
         while loop.time() < until:
             answer = await self.ask(1)
-            soon = self.first_s * _SETTLED + _SETTLED_S
+            soon = 2 * self.first_s + self._target_s / 10
             if answer.first is not None and answer.first - answer.sent <= soon:
                 return
             await asyncio.sleep(self._interval_s)
