@@ -109,6 +109,11 @@ def _breaks(found: Measured, tested: Proof) -> Check:
 
 def _level(found: Measured, tested: Proof, expected: str, figure: str, missed: str) -> Check:
     fault = late(found.route, tested.load)
+    if not fault and not missed and not tested.shows:
+        fault = (
+            "the load was too short for a test, queues had no time to grow; "
+            "give it more (--most-seconds)"
+        )
     begun = seconds(tested.load.first_token_p95_s)
     return _check(
         name=prefix(found.name, f"{_where(tested)}: the service level holds"),

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
 _STEPS = 45
-_PHASES = 4
+_PHASES = 8
 _LEAST_FAILURES = 1e-4
 """A limiter that may refuse nothing at all passes no rate of random arrivals: one in so many."""
 
@@ -122,12 +122,18 @@ def refused_share(per_minute: float, allowed: int, window_s: float) -> float:
 
 
 def refused_of(schedule: Sequence[float], allowed: int, window_s: float) -> float:
-    """The share of a schedule that such a limiter refuses, whenever its windows begin."""
-    refused = 0
-    for phase in range(_PHASES):
-        counts = Counter((due + window_s * phase / _PHASES) // window_s for due in schedule)
-        refused += sum(max(0, count - allowed) for count in counts.values())
-    return refused / _PHASES / len(schedule) if schedule else 0.0
+    """The share of a schedule that such a limiter refuses at least, whenever its windows begin."""
+    return min(
+        _refused(
+            Counter((due + window_s * phase / _PHASES) // window_s for due in schedule), allowed
+        )
+        for phase in range(_PHASES)
+    )
+
+
+def _refused(counts: Counter[float], allowed: int) -> float:
+    over = sum(max(0, count - allowed) for count in counts.values())
+    return over / max(1, counts.total())
 
 
 def limiter_holds(allowed: int, window_s: float, success: float) -> float:

@@ -15,6 +15,8 @@ from smoke.load.arrivals import poisson, uncancel
 from smoke.wording import seconds as spoken
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from inventory.model import Route
     from smoke.capacity.model import Fit, Run
     from smoke.capacity.steps import Load, Pace, Sender
@@ -25,7 +27,8 @@ TESTED_AT = (0.7, 0.9, 1.2)
 _PARTS_LEFT = (3, 2, 1)
 """Of the time that is left each of them may take one of so many parts."""
 _LONGER = 1.2
-_CLEARLY = 1.5
+_CLEARLY = 1.3
+"""So many times a target is missed beyond doubt."""
 LEAST_REQUESTS = 20
 MOST_PER_MINUTE = 60_000.0
 """More, one process does not send on time."""
@@ -33,11 +36,19 @@ MOST_PER_MINUTE = 60_000.0
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """A load at a share of the predicted capacity, and the percentile that was foretold."""
+    """A load at a share of the predicted capacity.
+
+    Args:
+        at: The share.
+        load: What was sent.
+        predicted_p95_s: The percentile that was foretold.
+        shows: Whether it lasts long enough for the level to be missed, if the prediction is right.
+    """
 
     at: float
     load: Load
     predicted_p95_s: float
+    shows: bool = True
 
 
 @dataclass
@@ -218,11 +229,15 @@ class Trial:
         for left, at in zip(_PARTS_LEFT, TESTED_AT, strict=True):
             rate, seed = at * capacity, next(self._seeds)
             seconds = self._test_seconds(rate, self._left_s() / left)
-            if at > 1:
-                seconds = self._until_it_shows(fitted, rate, seconds, seed)
+            shows = at < 1
+            while not shows:
+                shows = self._shows(fitted, rate, poisson(rate, seconds, seed=seed))
+                if shows or seconds * _LONGER > self._left_s():
+                    break
+                seconds *= _LONGER
             load = await self._sender.send(rate, seconds, seed)
             predicted_s = predicted_percentile(fitted.stations, rate, self._sender.arrivals(load))
-            self.found.tests.append(Proof(at, load, predicted_s))
+            self.found.tests.append(Proof(at, load, predicted_s, shows))
             self._tell(load, "")
 
     def _test_seconds(self, per_minute: float, most_s: float) -> float:
@@ -236,18 +251,14 @@ class Trial:
             )
         return seconds
 
-    def _until_it_shows(self, fitted: Fit, per_minute: float, seconds: float, seed: int) -> float:
-        """So much longer, as far as there is time, that the level will be missed: queues grow."""
+    def _shows(self, fitted: Fit, per_minute: float, schedule: Sequence[float]) -> bool:
+        """Whether that load clearly misses the service level, as queues have the time to grow."""
         route = self._sender.route
         level, window_s = route.service_level, route.rate_limit.window_seconds
-        while seconds * _LONGER < self._left_s():
-            due = poisson(per_minute, seconds, seed=seed)
-            arrivals = [Arrival(at) for at in due]
-            first_s = predicted_percentile(fitted.stations, per_minute, arrivals)
-            refused = refused_of(due, self.found.allowed, window_s)
-            if first_s > _CLEARLY * level.first_byte_p95.total_seconds():
-                break
-            if refused > _CLEARLY * (1 - level.success) and refused * len(due) >= _CLEARLY:
-                break
-            seconds *= _LONGER
-        return seconds
+        arrivals = [Arrival(due) for due in schedule]
+        first_s = predicted_percentile(fitted.stations, per_minute, arrivals)
+        refused = refused_of(schedule, self.found.allowed, window_s)
+        return (
+            first_s > _CLEARLY * level.first_byte_p95.total_seconds()
+            or refused > _CLEARLY * max(1 - level.success, 1 / max(1, len(schedule)))
+        )

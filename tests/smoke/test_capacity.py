@@ -57,13 +57,13 @@ TWO_QUEUES = Behaviour(
 """Half a second at most: orin0 is at its end at 2,500 requests a minute, agx0 at 3,750."""
 
 
-def asked(site: Site, low: float, *, limit: int = 1000) -> Site:
+def asked(site: Site, low: float, *, limit: int = 1000, target_s: float = TARGET_S) -> Site:
     """The site, with this promise and limit a second."""
     route = site.routes["chat"]
     level = route.service_level.model_copy(
         update={
             "requests_per_minute": Range(low=low, high=1800),
-            "first_byte_p95": timedelta(seconds=TARGET_S),
+            "first_byte_p95": timedelta(seconds=target_s),
         }
     )
     limited = route.rate_limit.model_copy(update={"requests": limit})
@@ -138,7 +138,7 @@ def test_a_routes_capacity_is_found_and_its_prediction_holds(site: Site) -> None
 def test_a_limiter_that_gives_way_first_is_named_with_all_clients(site: Site) -> None:
     quick = Behaviour(delay_s=0.005, gap_s=0.005, tokens=1, limit=10, window_s=1.0, by_clock=True)
     pace = replace(PACE, most_s=20.0, test_requests=30)
-    report = measured(asked(site, 600, limit=10), quick, Question(pace=pace))
+    report = measured(asked(site, 600, limit=10, target_s=3.0), quick, Question(pace=pace))
     (found,) = report.routes
     assert found.saturates_first == "limiter"
     # Twice what one client may send; with one key alone this load would have been cut in half.
@@ -201,6 +201,15 @@ def test_below_its_capacity_a_level_holds_and_above_it_does_not(
     site: Site, at: float, firsts: list[float], verdict: str
 ) -> None:
     assert check_of(site, at, load_of(1200, firsts)).verdict == verdict
+
+
+def test_a_level_that_has_no_time_to_be_missed_is_not_held_against_a_prediction(
+    site: Site,
+) -> None:
+    found = Measured("chat", asked(site, 1200).routes["chat"], 16, 2)
+    found.tests.append(Proof(1.2, load_of(1200, EVEN), 0.194, shows=False))
+    (check,) = judge(found)
+    assert (check.verdict, check.figure) == ("inconclusive", "yes")
 
 
 @pytest.mark.parametrize(("refused", "verdict"), [(2, "pass"), (8, "fail")])

@@ -27,6 +27,7 @@ from smoke.capacity.model import (
 from smoke.capacity.queues import (
     in_turn,
     limiter_holds,
+    refused_of,
     refused_share,
     shared_arrivals_variation,
     waiting_chance,
@@ -211,6 +212,12 @@ def test_arrivals_in_turn_vary_less_than_random_ones(share: float) -> None:
     mean = sum(gaps) / len(gaps)
     variance = sum((gap - mean) ** 2 for gap in gaps) / len(gaps)
     assert shared_arrivals_variation(share) == pytest.approx(variance / mean**2, rel=0.05)
+
+
+def test_a_burst_counts_as_refused_wherever_windows_begin() -> None:
+    assert refused_of([0.55 + n / 1000 for n in range(6)], 5, 1.0) == pytest.approx(1 / 6)
+    # Within one second, but in two windows perhaps.
+    assert refused_of([0.1 + n * 0.15 for n in range(6)], 5, 1.0) == 0
 
 
 def test_a_limiter_refuses_bursts_well_below_its_rate() -> None:
