@@ -490,6 +490,53 @@ def smoke(  # noqa: PLR0913 - one for each option
     raise typer.Exit(report.exit_code)
 
 
+@app.command(rich_help_panel=STEP)
+def capacity(  # noqa: PLR0913 - one for each option
+    site: SiteArgument,
+    *,
+    route: Annotated[list[str] | None, typer.Option(help="only this route; repeatable")] = None,
+    rate: Annotated[
+        float | None,
+        typer.Option(help="requests a minute to plan for; what is promised, if left out", min=0.1),
+    ] = None,
+    tokens: Annotated[int, typer.Option(help="of each answer", min=1)] = 16,
+    most_seconds: Annotated[float, typer.Option(help="for each route", min=60)] = 180,
+    as_json: JsonOption = False,
+) -> None:
+    """Find what rate a site's chat routes hold, what gives way first, how many nodes a rate takes.
+
+    Loads each route to its knee, in the name of every client in turn, fits a queueing model, and
+    tests what it predicts. For some minutes the site has little left for others.
+
+    Exit codes: 0 the prediction held, 1 it did not, 2 it could not be measured.
+    """
+    from hearth.access import access_to  # noqa: PLC0415
+    from smoke.capacity.run import Question, run  # noqa: PLC0415 - only this command needs it
+    from smoke.capacity.steps import Pace  # noqa: PLC0415
+    from smoke.capacity.terminal import show  # noqa: PLC0415
+
+    loaded = load(site)
+    question = Question(route, tokens, Pace(most_s=most_seconds), rate)
+    with step("capacity", on=err if as_json else out) as progress:
+        keys = _client_keys(site, loaded)
+        report = run(loaded, access_to(loaded), keys, question, progress)
+        progress.summary = f"{len(report.routes)} routes, {len(report.checks)} checks"
+    if as_json:
+        sys.stdout.write(report.to_json() + "\n")
+    else:
+        show(report, out)
+    raise typer.Exit(report.exit_code)
+
+
+def _client_keys(site_argument: str, site: Site) -> list[str]:
+    """The keys of all clients, or the one that the person gives; none where routes are open."""
+    from hearth.access import KEY_VARIABLE  # noqa: PLC0415
+    from hearth.engine import Stack  # noqa: PLC0415 - imports the toolchain
+
+    given = os.environ.get(KEY_VARIABLE)
+    return [given] if given else Stack(site_argument, site).api_keys()
+
+
 def _drills(site: Site, names: Sequence[str], *, yes: bool) -> list[Drill | AlertDrill]:
     """The drills of these names, once the person knows what they cost."""
     from hearth.access import access_to  # noqa: PLC0415

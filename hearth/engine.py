@@ -135,6 +135,10 @@ class Stack:
         key = f"hearth:{name}"
         return self._pulumi("config", "get", key, "--stack", self.site.name).strip()
 
+    def api_keys(self) -> list[str]:
+        """Every client's API key."""
+        return [self.api_key(client) for client in self.site.api_clients]
+
     def up(self, progress: Progress, absent: Collection[str] = ()) -> Changes:
         """Makes the machines what the site says.
 

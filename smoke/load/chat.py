@@ -119,21 +119,21 @@ async def measure(route: Route, ask: Ask, upstream_of: Callable[[Answer], str | 
     """Warm every upstream up, then send the rate that the route promises to carry."""
     per_minute = route.service_level.requests_per_minute.high
     interval_s = 60 / per_minute
-    warm_up = await _warm_up(route, ask, upstream_of, interval_s)
-    load = ChatLoad(per_minute, warm_up)
+    first = await warm_up(route, ask, upstream_of, interval_s)
+    load = ChatLoad(per_minute, first)
     if not load.ready:
         return load
     schedule = constant(per_minute, request_count(per_minute))
     # One interval on, so that the warm-up's last request does not crowd the first.
     start = asyncio.get_running_loop().time() + interval_s
     answers = await drive(schedule, lambda due: ask(TOKENS, due), start=start)
-    load = ChatLoad(per_minute, warm_up, answers)
+    load = ChatLoad(per_minute, first, answers)
     if len(load.telling) >= LONG_STREAMS or not load.complete:
         return load
-    return ChatLoad(per_minute, warm_up, answers, await _one_by_one(ask, interval_s))
+    return ChatLoad(per_minute, first, answers, await _one_by_one(ask, interval_s))
 
 
-async def _warm_up(
+async def warm_up(
     route: Route, ask: Ask, upstream_of: Callable[[Answer], str | None], interval_s: float
 ) -> list[Answer]:
     """Ask until each upstream has answered once; a busy gateway is asked again for 30 s."""

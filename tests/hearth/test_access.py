@@ -105,6 +105,21 @@ def test_who_is_no_client_gets_none(stack: FakeStack) -> None:
         stack.api_key("tv")
 
 
+def test_all_clients_get_theirs_in_the_sites_order(stack: FakeStack) -> None:
+    stack.keys["laptop"] = "key-3"
+    assert stack.api_keys() == ["key-1", "key-3", "key-2"]
+
+
+def test_capacity_asks_with_every_clients_key_or_with_the_one_that_is_given(
+    stack: FakeStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack.keys["laptop"] = "key-3"
+    monkeypatch.setattr("hearth.engine.Stack", lambda *_: stack)
+    assert cli._client_keys("my/lab.yaml", SITE) == ["key-1", "key-3", "key-2"]
+    monkeypatch.setenv(KEY_VARIABLE, "another")
+    assert cli._client_keys("my/lab.yaml", SITE) == ["another"]
+
+
 def test_a_client_whose_key_is_not_made_yet_is_told_how(stack: FakeStack) -> None:
     with pytest.raises(HearthError, match=r"laptop has no key yet; `hearth provision my/lab.yaml`"):
         stack.api_key("laptop")

@@ -123,7 +123,14 @@ def test_an_unknown_site_is_one_line_that_names_those_that_are(hearth: Shell) ->
 
 
 def test_every_command_with_a_site_refuses_an_unknown_one_alike(hearth: Shell) -> None:
-    for command in (["render"], ["draw"], ["bootstrap"], ["smoke"], ["sandbox", "status"]):
+    for command in (
+        ["render"],
+        ["draw"],
+        ["bootstrap"],
+        ["smoke"],
+        ["capacity"],
+        ["sandbox", "status"],
+    ):
         ended = hearth(*command, "hoomlab")
         assert ended.code == 1, command
         assert ended.err.startswith("hoomlab: no such site"), command
@@ -146,6 +153,20 @@ def test_smoke_tells_what_its_exit_codes_mean(hearth: Shell) -> None:
         "Exit codes: 0 all that was judged passed, 1 some failed, 2 some could not be judged."
         in told
     )
+
+
+def test_capacity_tells_what_its_exit_codes_mean(hearth: Shell) -> None:
+    told = " ".join(hearth("capacity", "--help").out.split())
+    assert "Exit codes: 0 the prediction held, 1 it did not, 2 it could not be measured." in told
+
+
+def test_capacity_of_a_route_that_is_none_of_chat_is_refused(
+    hearth: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HEARTH_API_KEY", "some")
+    ended = hearth("capacity", "homelab", "--route", "image")
+    assert ended.code == 1
+    assert ended.err == "image: no chat route of homelab; known are chat\n"
 
 
 def test_real_boards_are_not_booted(hearth: Shell) -> None:

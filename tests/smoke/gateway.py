@@ -6,7 +6,7 @@ import asyncio
 import json
 import threading
 from collections import deque
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from itertools import cycle
 from time import monotonic
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 
 WINDOW_S = 0.2
@@ -35,6 +35,7 @@ class Behaviour:
         served_by: The upstreams' names, in turn.
         limit: Requests let through in a window; None for no limit.
         window_s: The limit's window.
+        by_clock: Whether windows follow each other, as the gateway's engines count them.
         retry_after: Whether refusals say when to retry.
         forgive: Whether a refused client is ever let in again.
         busy_first: So many requests are answered 503 before the first other.
@@ -42,6 +43,8 @@ class Behaviour:
         dead: Upstreams that do not answer.
         instead: Who answers for a dead one; where it is empty or dead itself, the answer is 503.
         key: Without this API key a request is answered 401; None for everybody.
+        servers: How many answers an upstream works on at once, others wait; no limit, if left out.
+        slower: By which factor an upstream's times are longer, where they are.
     """
 
     delay_s: float = 0.0
@@ -52,6 +55,7 @@ class Behaviour:
     served_by: tuple[str, ...] = (*("agx0.assistant",) * 4, "orin0.assistant")
     limit: int | None = None
     window_s: float = WINDOW_S
+    by_clock: bool = False
     retry_after: bool = True
     forgive: bool = True
     busy_first: int = 0
@@ -59,6 +63,8 @@ class Behaviour:
     dead: frozenset[str] = frozenset()
     instead: str = ""
     key: str | None = None
+    servers: Mapping[str, int] = field(default_factory=dict)
+    slower: Mapping[str, float] = field(default_factory=dict)
     requests: list[dict[str, object]] = field(default_factory=list)
 
 
@@ -68,7 +74,8 @@ class Gateway:
     def __init__(self, behaviour: Behaviour) -> None:
         self.behaviour = behaviour
         self._upstreams = cycle(behaviour.served_by)
-        self._recent: deque[float] = deque()
+        self._recent: dict[str, deque[float]] = {}
+        self._servers = {name: asyncio.Semaphore(n) for name, n in behaviour.servers.items()}
         self._began: float | None = None
         self._refused = False
 
@@ -84,7 +91,7 @@ class Gateway:
         number = len(how.requests)
         if number <= how.busy_first:
             return web.Response(status=503, headers={"Retry-After": "0"})
-        if self._over_limit():
+        if self._over_limit(request.headers.get("apikey", "")):
             return web.Response(status=429, headers={"Retry-After": "1"} if how.retry_after else {})
         await self._stalled()
         upstream = next(self._upstreams)
@@ -94,17 +101,19 @@ class Gateway:
                 return web.Response(status=503)
         return await self._stream(request, number, upstream)
 
-    def _over_limit(self) -> bool:
+    def _over_limit(self, client: str) -> bool:
         how, now = self.behaviour, monotonic()
         if how.limit is None:
             return False
-        while self._recent and self._recent[0] < now - how.window_s:
-            self._recent.popleft()
-        full = len(self._recent) >= how.limit
+        recent = self._recent.setdefault(client, deque())
+        since = now // how.window_s * how.window_s if how.by_clock else now - how.window_s
+        while recent and recent[0] < since:
+            recent.popleft()
+        full = len(recent) >= how.limit
         self._refused = self._refused or full
         if full or (self._refused and not how.forgive):
             return True
-        self._recent.append(now)
+        recent.append(now)
         return False
 
     async def _stalled(self) -> None:
@@ -121,18 +130,26 @@ class Gateway:
         assert isinstance(asked, dict)
         response = web.StreamResponse(headers={"X-Served-By": upstream})
         await response.prepare(request)
-        await asyncio.sleep(how.delay_s)
         count = min(how.tokens, int(asked["num_predict"]))
+        async with self._servers.get(upstream) or nullcontext():
+            with suppress(ConnectionResetError):  # whoever asked may have gone
+                held = await self._write(response, number, count, how.slower.get(upstream, 1.0))
+                await response.write(held)
+        return response
+
+    async def _write(
+        self, response: web.StreamResponse, number: int, count: int, slower: float
+    ) -> bytes:
+        """Write the tokens; what is held back is returned."""
+        how, came = self.behaviour, monotonic()
+        await asyncio.sleep(how.delay_s * slower)
         held = b""
         began = monotonic()
         for index in range(count):
             line = _line({"message": {"content": f"t{index} "}, "done": False})
             held = await self._send(response, held + line)
-            await asyncio.sleep(how.gap_s)
-        held += self._last(number, count, monotonic() - began)
-        if held:
-            await response.write(held)
-        return response
+            await asyncio.sleep(how.gap_s * slower)
+        return held + self._last(number, count, began - came, monotonic() - began)
 
     async def _send(self, response: web.StreamResponse, data: bytes) -> bytes:
         """Write, or keep; what is kept is returned."""
@@ -141,7 +158,7 @@ class Gateway:
         await response.write(data)
         return b""
 
-    def _last(self, number: int, count: int, seconds: float) -> bytes:
+    def _last(self, number: int, count: int, prompt_s: float, seconds: float) -> bytes:
         every = self.behaviour.truncate_every
         if every and number % every == 0:
             return b""
@@ -151,6 +168,7 @@ class Gateway:
                 "done": True,
                 "eval_count": count,
                 "eval_duration": int(seconds * 1e9),
+                "prompt_eval_duration": int(prompt_s * 1e9),
                 "load_duration": 3_000_000,
             }
         )
