@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import metadata
 from pathlib import Path
 
 from inventory.paths import PROJECT
@@ -145,5 +144,5 @@ def backup(services: Path = PROJECT / "services") -> Recipe:
             User=str(python.USER),
         )
         | {"Env": [f"PATH={POSTGRES_BIN}:{PATH}", "LANG=C.UTF-8", *python.ENVIRONMENT]},
-        f"echo {metadata.version('hearth')}",
+        python.OWN_VERSION,
     )

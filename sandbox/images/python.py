@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from inventory.errors import HearthError
 from inventory.paths import PROJECT
@@ -29,6 +30,7 @@ import runpy
 runpy.run_module("services.standins.comfyui", run_name="__main__")
 """
 STANDIN_VERSION = "echo simulated"
+OWN_VERSION = f"echo {metadata.version('hearth')}"
 PIP = (
     "python3 $(echo /usr/share/python-wheels/pip-*.whl)/pip install "
     "--quiet --no-cache-dir --no-compile --root-user-action ignore"
@@ -86,15 +88,8 @@ def assistant(services: Path = PROJECT / "services") -> Recipe:
     return Recipe(
         "assistant",
         layer,
-        settings(
-            [],
-            8200,
-            Entrypoint=["python3", "-m", "services.assistant"],
-            WorkingDir="/app",
-            User=str(USER),
-            environment=ENVIRONMENT,
-        ),
-        f"echo {metadata.version('hearth')}",
+        started_as("services.assistant", 8200),
+        OWN_VERSION,
     )
 
 
@@ -114,15 +109,8 @@ def drift_check(services: Path = PROJECT / "services") -> Recipe:
     return Recipe(
         "drift-check",
         layer,
-        settings(
-            [],
-            8300,
-            Entrypoint=["python3", "-m", "services.driftcheck"],
-            WorkingDir="/app",
-            User=str(USER),
-            environment=ENVIRONMENT,
-        ),
-        f"echo {metadata.version('hearth')}",
+        started_as("services.driftcheck", 8300),
+        OWN_VERSION,
     )
 
 
@@ -171,14 +159,7 @@ def grafana(services: Path = PROJECT / "services") -> Recipe:
     return Recipe(
         "grafana",
         layer,
-        settings(
-            [],
-            3000,
-            Entrypoint=["python3", "-m", "services.standins.grafana"],
-            WorkingDir="/app",
-            User=str(GRAFANA_USER),
-            environment=ENVIRONMENT,
-        ),
+        started_as("services.standins.grafana", 3000, GRAFANA_USER),
         STANDIN_VERSION,
     )
 
@@ -196,15 +177,20 @@ def sonarqube(services: Path = PROJECT / "services") -> Recipe:
     return Recipe(
         "sonarqube",
         layer,
-        settings(
-            [],
-            9000,
-            Entrypoint=["python3", "-m", "services.standins.sonarqube"],
-            WorkingDir="/app",
-            User=str(SONARQUBE_USER),
-            environment=[*ENVIRONMENT, f"SQ_DATA_DIR={data}"],
-        ),
+        started_as("services.standins.sonarqube", 9000, SONARQUBE_USER, f"SQ_DATA_DIR={data}"),
         STANDIN_VERSION,
+    )
+
+
+def started_as(module: str, port: int, user: int = USER, *environment: str) -> dict[str, Any]:
+    """The defaults of an image that runs a module of the services."""
+    return settings(
+        [],
+        port,
+        Entrypoint=["python3", "-m", module],
+        WorkingDir="/app",
+        User=str(user),
+        environment=[*ENVIRONMENT, *environment],
     )
 
 
