@@ -6,13 +6,12 @@ import os
 from pathlib import Path
 
 from inventory.errors import HearthError
-from inventory.model import Site
+from inventory.model import KEY_HEADER, Site
 from inventory.paths import state_dir
 from inventory.ssh import lab_namespace, write_ssh_config
 from smoke.access import Access
 
 HTTPS = 443
-KEY_HEADER = "apikey"
 KEY_VARIABLE = "HEARTH_API_KEY"
 
 

@@ -17,9 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from hearth.remote import ask
+from hearth.remote import ask, ssh
 from inventory.errors import HearthError
 from inventory.model import Placement, Site
+from inventory.services import DATABASE
 from inventory.ssh import write_ssh_config
 from inventory.units import format_size
 from services.assistant import migrate
@@ -33,7 +34,6 @@ KIND = "backup"
 PARTS = ("postgres", "minio", "grafana")
 """In the order in which they are put back."""
 BEFORE_RESTORE = "before a restore of"
-_OWNER = "hearth"
 _SHOWN_LINES = 6
 _CHUNK_BYTES = 1 << 20
 _DIFFERENT = 1
@@ -191,7 +191,7 @@ class Backups:
             )
         progress(f"{placement.reference}: {sum(kept.tables.values())} rows are back")
         # What the schema has gained since, and who may do what.
-        psql = f"docker exec -i {placement.name} psql -qX -U {_OWNER} -d {kept.database}"
+        psql = f"docker exec -i {placement.name} psql -qX -U {DATABASE} -d {kept.database}"
         with self._remote(placement.host_name, psql, stdin=subprocess.PIPE) as migrated:
             _, err = migrated.communicate(migrate.script().encode())
         if migrated.returncode:
@@ -237,9 +237,8 @@ class Backups:
         stdout: IO[bytes] | int | None = None,
     ) -> Iterator[subprocess.Popen[bytes]]:
         """A command on a machine, which has ended when the block has."""
-        ssh = ["ssh", "-F", str(self._ssh_config), "-o", "BatchMode=yes", host, command]
         process = subprocess.Popen(
-            ssh,
+            ssh(self._ssh_config, host, command),
             stdin=subprocess.DEVNULL if stdin is None else stdin,
             stdout=subprocess.PIPE if stdout is None else stdout,
             stderr=subprocess.PIPE,
@@ -318,7 +317,7 @@ def _restore_script(database: str) -> str:
     return (
         f"IFS= read -r checks; {{ echo {shlex.quote(_EMPTY)}; {dump}"
         f""" && printf '%s\\n' "$checks" && echo {commit}; }}"""
-        f" | psql -v ON_ERROR_STOP=1 -qXAt -U {_OWNER} -d {database}"
+        f" | psql -v ON_ERROR_STOP=1 -qXAt -U {DATABASE} -d {database}"
     )
 
 

@@ -15,14 +15,14 @@ from typing import Any
 
 import yaml
 
-from hearth.access import KEY_HEADER, key_file
+from hearth.access import key_file
 from hearth.drift import drifted
 from hearth.interrupted import clear_dead_locks, leftovers
 from hearth.processes import Finished, stream
-from hearth.remote import ask
+from hearth.remote import ask, ssh
 from hearth.secrets import AUTHORITY, Setting, missing_settings
 from inventory.errors import HearthError
-from inventory.model import SMOKE_CLIENT, Site
+from inventory.model import KEY_HEADER, SMOKE_CLIENT, Site
 from inventory.paths import PROJECT, state_dir
 from inventory.ssh import write_ssh_config
 from stacks import ABSENT
@@ -234,10 +234,10 @@ class Stack:
         if not checkpoint.is_file() or not (found := leftovers(json.loads(checkpoint.read_text()))):
             return
         progress(f"an earlier update was killed: {len(found)} unfinished resources are cleared")
-        config = str(write_ssh_config(self.site))
+        config = write_ssh_config(self.site)
         for leftover in found:
             if leftover.name is not None and leftover.host not in absent:
-                command = ["ssh", "-F", config, leftover.host, "docker", *leftover.command]
+                command = ssh(config, leftover.host, "docker", *leftover.command)
                 # It may never have been made: then there is nothing to remove, and no error.
                 stream(command, {}, lambda _: None)
         flags = ["--clear-pending-creates", "--yes", "--skip-preview", *_excluded(absent)]

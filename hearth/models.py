@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from hearth.processes import stream
-from hearth.remote import ask_all
+from hearth.remote import ask_all, ssh
 from inventory.errors import HearthError
 from inventory.model import Placement, Site
 from inventory.ssh import write_ssh_config
@@ -129,9 +129,9 @@ def _pull_each(
     faults = []
     for model in queue:
         host, _, service = model.service.partition(".")
-        command = ["ssh", "-F", str(write_ssh_config(site)), "-o", "BatchMode=yes", host]
+        command = f"docker exec {service} ollama pull {model.model}"
         done = stream(
-            [*command, f"docker exec {service} ollama pull {model.model}"],
+            ssh(write_ssh_config(site), host, command),
             {},
             _Percent(f"{host}: {model.model}", progress),
         )

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hearth.remote import absent
+from hearth.remote import absent, ssh
 from inventory.errors import HearthError
 from inventory.ssh import write_ssh_config
 from smoke.drills.faults import Power
@@ -51,10 +51,9 @@ class BoardPower:
 
     async def off(self, host: str) -> None:
         """Restarts it as a power cut would; it boots by itself."""
-        ssh = ("ssh", "-F", str(write_ssh_config(self.site)), "-o", "BatchMode=yes", host)
         # A moment later, so that the answer still arrives.
         later = "sudo -n systemd-run --quiet sh -c 'sleep 0.3; systemctl reboot --force --force'"
-        _output, fault = await run((*ssh, later))
+        _output, fault = await run(ssh(write_ssh_config(self.site), host, later))
         if fault:
             raise HearthError(f"{host}: {fault}")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -16,14 +16,15 @@ _ANSWERED = re.compile(r"Permission denied|Too many authentication|Host key veri
 """What ssh says of a machine that is there and does not let it in."""
 
 
+def ssh(ssh_config: Path, host: str, *command: str) -> list[str]:
+    """What runs a command on a machine as its administrator, and asks nobody for anything."""
+    return ["ssh", "-F", str(ssh_config), "-o", "BatchMode=yes", host, *command]
+
+
 def ask(ssh_config: Path, host: str, command: str) -> str | None:
     """What a machine prints to a command; None where it does not answer, or the command fails."""
-    ssh = ["ssh", "-F", str(ssh_config), "-o", "BatchMode=yes", host, command]
-    try:
-        asked = subprocess.run(ssh, capture_output=True, text=True, check=False, timeout=SECONDS)
-    except subprocess.TimeoutExpired:
-        return None
-    return asked.stdout if not asked.returncode else None
+    asked = _run(ssh(ssh_config, host, command))
+    return asked.stdout if asked and not asked.returncode else None
 
 
 def ask_all(ssh_config: Path, hosts: Collection[str], command: str) -> dict[str, str | None]:
@@ -38,12 +39,18 @@ def absent(ssh_config: Path, hosts: Collection[str]) -> list[str]:
 
 
 def _is_there(ssh_config: Path, host: str) -> bool:
-    ssh = ["ssh", "-F", str(ssh_config), "-o", "BatchMode=yes", host, "true"]
-    try:
-        asked = subprocess.run(ssh, capture_output=True, text=True, check=False, timeout=SECONDS)
-    except subprocess.TimeoutExpired:
+    asked = _run(ssh(ssh_config, host, "true"))
+    if asked is None:
         return False
     return asked.returncode != _SSH_FAILED or bool(_ANSWERED.search(asked.stderr))
+
+
+def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str] | None:
+    """What a command came to; None where it took too long."""
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=SECONDS)
+    except subprocess.TimeoutExpired:
+        return None
 
 
 def _side_by_side(hosts: Collection[str], ask_one: Callable[[str], _T]) -> dict[str, _T]:

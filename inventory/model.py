@@ -32,6 +32,8 @@ LABEL = "[a-z]([a-z0-9-]{0,61}[a-z0-9])?"
 """Of a domain's name, as RFC 1035 has it, in lower case."""
 SMOKE_CLIENT = "smoke"
 """The client whose key the smoke suites ask with."""
+KEY_HEADER = "apikey"
+"""In which a client of the gateway sends its key."""
 
 Percent = Annotated[int, Field(ge=1, le=100)]
 

@@ -36,6 +36,9 @@ class HealthCheck:
     start_period: timedelta = timedelta(seconds=30)
 
 
+DATABASE = "hearth"
+"""The lab's database in PostgreSQL, and the role that owns it."""
+
 BUILT = "hearth/"
 """With this begin the images of Hearth's own programs, which each machine builds for itself."""
 
@@ -280,11 +283,11 @@ KINDS: dict[str, ServiceKind] = {
         tiers=("data",),
         accounts=("owner", "assistant", "dashboards", "monitor", "backup"),
         container=ContainerShape(
-            HealthCheck(("pg_isready", "-q", "-h", "127.0.0.1", "-U", "hearth", "-d", "hearth")),
+            HealthCheck(("pg_isready", "-q", "-h", "127.0.0.1", "-U", DATABASE, "-d", DATABASE)),
             volumes={"data": "/var/lib/postgresql/data"},
             environment={
-                "POSTGRES_USER": "hearth",
-                "POSTGRES_DB": "hearth",
+                "POSTGRES_USER": DATABASE,
+                "POSTGRES_DB": DATABASE,
                 "POSTGRES_PASSWORD_FILE": f"{SETTINGS}/owner",
                 "PGDATA": "/var/lib/postgresql/data/pgdata",
             },
@@ -292,7 +295,7 @@ KINDS: dict[str, ServiceKind] = {
             scratch=("/run",),
             capabilities=_BECOMES_USER,
             reload=(
-                *("psql", "-qU", "hearth", "-d", "hearth", "-c", "SELECT pg_reload_conf()"),
+                *("psql", "-qU", DATABASE, "-d", DATABASE, "-c", "SELECT pg_reload_conf()"),
                 *("-o", "/dev/null"),
             ),
         ),

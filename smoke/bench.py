@@ -9,6 +9,7 @@ from time import time
 from typing import TYPE_CHECKING
 
 from inventory.errors import HearthError
+from inventory.model import KEY_HEADER
 from smoke.load import chat
 from smoke.load.http import Client, Timeouts
 from smoke.load.ollama import CHAT_PATHS, ask, chat_body
@@ -18,13 +19,14 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
     from typing import Any
 
-    from inventory.model import Route, Site
+    from inventory.model import RateLimit, Route, Site
     from smoke.access import Access
     from smoke.load.ollama import Answer
     from smoke.load.record import LoadRecord, Mark
 
 _LEAST_TIMEOUT_S = 30.0
 _TIMEOUT_PER_TARGET = 10
+_LIMITER_ROOM = 1.25
 LONGEST_QUIET_S = 60
 
 
@@ -113,7 +115,7 @@ class Bench:
             await self._client(name),
             self.access.gateway_url.rstrip("/") + route.path,
             body,
-            headers={"apikey": api_key} if api_key else {},
+            headers={KEY_HEADER: api_key} if api_key else {},
             due=due,
         )
 
@@ -136,7 +138,7 @@ class Bench:
         """Wait until one more request is well within the route's limit."""
         limit = self.site.routes[name].rate_limit
         last = self._last_asked.get(name, 0.0)
-        until = last + 1.25 * limit.window_seconds / limit.requests
+        until = last + let_through_s(limit)
         await asyncio.sleep(max(0.0, until - asyncio.get_running_loop().time()))
 
     async def quiet(self, name: str) -> None:
@@ -171,6 +173,11 @@ def _trust(access: Access) -> ssl.SSLContext | None:
             f"{access.ca_file}: cannot be read as certificates ({error}); "
             "bring the lab up again, which writes it"
         ) from error
+
+
+def let_through_s(limit: RateLimit) -> float:
+    """Seconds between one client's requests that a limiter is sure to let through."""
+    return _LIMITER_ROOM * limit.window_seconds / limit.requests
 
 
 def _timeout_s(route: Route) -> float:

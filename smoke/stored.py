@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from inventory.services import DATABASE
 from smoke.shell import run_on
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ async def _ask(
         f"SELECT conversation_id, {counts} FROM messages "  # noqa: S608 - they are UUIDs
         f"WHERE conversation_id IN ({wanted}) GROUP BY 1"
     )
-    psql = f"docker exec -i {place.name} psql -U hearth -d hearth -At"
+    psql = f"docker exec -i {place.name} psql -U {DATABASE} -d {DATABASE} -At"
     output, fault = await run_on(access, place.host_name, f"{psql} <<'end'\n{sql};\nend\n")
     if fault:
         return None

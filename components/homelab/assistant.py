@@ -8,9 +8,9 @@ from typing import Any
 import pulumi
 
 from components.homelab.minio import IMAGES, REGION
-from components.homelab.postgres import DATABASE
 from components.homelab.service import Extras, Service, ServiceArgs
 from inventory.model import Site
+from inventory.services import DATABASE
 
 
 class Assistant(Service):

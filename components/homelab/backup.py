@@ -6,8 +6,9 @@ import json
 from typing import Any
 
 from components.homelab.minio import BACKUPS, IMAGES, REGION
-from components.homelab.postgres import BACKUP, DATABASE
+from components.homelab.postgres import BACKUP
 from components.homelab.service import Extras, Service, ServiceArgs
+from inventory.services import DATABASE
 
 ACCOUNTS = {"postgres": BACKUP, "minio": "backup", "grafana": "admin"}
 """As whom it logs in, by kind; Grafana has the one account."""

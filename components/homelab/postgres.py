@@ -7,12 +7,11 @@ import json
 import pulumi
 
 from components.homelab.service import Extras, Service, ServiceArgs
-from inventory.services import SETTINGS
+from inventory.services import DATABASE, SETTINGS
 from inventory.units import MIB
 from services.assistant.migrate import script as migrations
 from templates import render
 
-DATABASE = OWNER = "hearth"
 READER = "dashboards"
 BACKUP = "backup"
 MAX_CONNECTIONS = 60
@@ -119,7 +118,7 @@ def schema_script(container: str, passwords: dict[str, str]) -> str:
             migrations(),
         ]
     )
-    psql = f"psql -v ON_ERROR_STOP=1 -qXAt -U {OWNER} -d {DATABASE}"
+    psql = f"psql -v ON_ERROR_STOP=1 -qXAt -U {DATABASE} -d {DATABASE}"
     return (
         f"docker exec -i {container} {psql} >/dev/null <<'end-of-sql'\n{statements}\nend-of-sql\n"
     )

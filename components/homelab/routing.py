@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from inventory.model import HealthProbe, Placement, Route, Site
+from inventory.model import KEY_HEADER, HealthProbe, Placement, Route, Site
 from inventory.services import GATEWAY_ENGINES, KINDS, SETTINGS
 from templates import render
 
@@ -174,7 +174,7 @@ def _kong_keys() -> dict[str, Any]:
     return {
         "name": "key-auth",
         "config": {
-            "key_names": ["apikey"],
+            "key_names": [KEY_HEADER],
             "key_in_header": True,
             # Addresses end up in logs.
             "key_in_query": False,

@@ -10,7 +10,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from inventory.errors import HearthError
-from smoke.bench import upstream_of
+from smoke.bench import let_through_s, upstream_of
 from smoke.capacity.model import LEAST_ANSWERS, Arrival, Run, Served, percentile
 from smoke.load.arrivals import drive, poisson
 from smoke.load.chat import warm_up
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from smoke.bench import Bench
     from smoke.load.ollama import Answer
 
-_LIMITER_ROOM = 1.25
 _PATIENCE = 3
 """So much longer an upstream is waited for that has a small share."""
 _FEWEST_THAT_GROW = 12
@@ -159,8 +158,7 @@ class Sender:
     @property
     def _interval_s(self) -> float:
         """Between requests that the limiter is sure to let through."""
-        limit = self.route.rate_limit
-        return _LIMITER_ROOM * limit.window_seconds / limit.requests / self.clients
+        return let_through_s(self.route.rate_limit) / self.clients
 
     async def ask(self, tokens: int, due: float | None = None) -> Answer:
         """Ask as the next client."""
