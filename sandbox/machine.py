@@ -18,9 +18,11 @@ SSH = 22
 BOOT_SECONDS = 60
 FIRST_USER_ID = 1000
 HOST_KEY = "etc/ssh/ssh_host_ed25519_key"
-# What docker and other container engines need within a container.
+# What docker and other container engines need within a container. Not the clock: it is the one of
+# this computer, which seven time daemons would steer against each other.
 NSPAWN = (
-    *("--quiet", "--boot", "--register=no", "--keep-unit", "--capability=all"),
+    *("--quiet", "--boot", "--register=no", "--keep-unit"),
+    *("--capability=all", "--drop-capability=CAP_SYS_TIME"),
     *("--resolv-conf=off", "--timezone=off", "--link-journal=no", "--console=read-only"),
     "--system-call-filter=@keyring bpf @privileged",
 )

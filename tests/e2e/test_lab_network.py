@@ -41,6 +41,15 @@ def test_every_machine_is_told_the_labs_names_and_the_time(lab: Up) -> None:
     assert told(switch, "address", server, "grafana.lab") == f"['{gateway}']"
 
 
+def test_no_machine_sets_the_clock_of_this_computer(lab: Up) -> None:
+    it = lab[0]
+    for name in it.site.hosts:
+        assert "Operation not permitted" in it.ssh(name, 'sudo date -s "$(date)" 2>&1 || true'), name
+        keepers = it.ssh(name, "ps -C chronyd -o args= || true")
+        assert ("chronyd -x" in keepers) == (name in it.site.time_hosts), name
+        assert keepers.count("chronyd") == keepers.count("chronyd -x"), name
+
+
 def test_who_is_not_of_the_network_is_told_nothing(lab: Up) -> None:
     site = lab[0].site
     switch, server = lab_namespace(site.name), str(site.hosts["pi31"].address)
