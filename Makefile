@@ -26,10 +26,11 @@ preview: setup ## Show what Pulumi would do; STACK=sandbox
 	@$(BIN)/hearth preview $(STACK)
 
 test: setup $(VENV)/.dev lint unit ## Every check and test, the real lab included where it can run
-	@$(BIN)/pytest -q -m e2e tests/e2e
+	@$(BIN)/pytest -q -m e2e --durations=10 tests/e2e
 
 unit: $(VENV)/.dev ## The tests that need no machine
-	@$(BIN)/pytest -q -m "not e2e"
+	@$(BIN)/pytest -q -n 2 -m "not e2e" --ignore tests/smoke
+	@$(BIN)/pytest -q tests/smoke  # by itself: it measures times
 
 lint: $(VENV)/.dev ## Formatting, lint, types, who may import whom
 	@$(BIN)/ruff format --check .

@@ -499,9 +499,9 @@ def _ports(visit: _Visit) -> Iterator[Finding]:
             continue
         address = services[flow.reason].published_on
         there = [f for f in visit.facts.ports or () if _in_the_way(f, flow, address)]
-        holder = next((listener.process for listener in there), None)
-        if holder is None or holder in DOCKERS_OWN:
+        if not there or there[0].process in DOCKERS_OWN or there[0].contained:
             continue
+        holder = there[0].process
         taken = f"port {format_port(flow.port, flow.protocol)} of {flow.reason} is taken"
         option = {"tcp": "-ltnp", "udp": "-lunp"}[flow.protocol]
         remedy = (

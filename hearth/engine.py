@@ -22,6 +22,7 @@ from hearth.processes import Finished, stream
 from hearth.remote import ask, ssh
 from hearth.secrets import AUTHORITY, Setting, missing_settings
 from inventory.errors import HearthError
+from inventory.loading import SITES, site_path
 from inventory.model import KEY_HEADER, SMOKE_CLIENT, Site
 from inventory.paths import PROJECT, state_dir
 from inventory.ssh import write_ssh_config
@@ -96,8 +97,10 @@ class Stack:
         for setting in missing_settings(self.config(), self.site):
             self._set(setting)
         plain = {}
-        if self.site_argument != self.site.name:
-            plain["site"] = str(Path(self.site_argument).absolute())
+        if file := self._other_file():
+            plain["site"] = file
+        elif "site" in self.config():
+            self._pulumi("config", "rm", "hearth:site", "--stack", self.site.name)
         if self.site.sandbox is not None:
             plain["images"] = json.dumps(_built_images(self.site), sort_keys=True)
         for key, value in plain.items():
@@ -218,6 +221,11 @@ class Stack:
         if finished.code:
             raise HearthError(f"pulumi {arguments[0]}: {finished.output.strip()}")
         return finished.output
+
+    def _other_file(self) -> str | None:
+        """The site's file where that is not the one that the stack's name tells."""
+        file = site_path(self.site_argument).absolute()
+        return None if file == SITES / f"{self.site.name}.yaml" else str(file)
 
     def _set(self, setting: Setting) -> None:
         kind = "--secret" if setting.secret else "--plaintext"

@@ -10,7 +10,8 @@ from pyinfra.api import FactBase
 
 from inventory.units import Protocol
 
-_PROCESS = re.compile(r'users:\(\("([^"]+)"')
+_PROCESS = re.compile(r'users:\(\("([^"]+)",pid=(\d+)')
+_CONTAINED = "container="
 _FROM_SS: dict[str, Protocol] = {"tcp": "tcp", "udp": "udp"}
 _FROM_KERNEL: dict[str, Protocol] = {"0A": "tcp", "07": "udp"}
 """The states of what waits for somebody; UDP's is that of a closed TCP connection, which has no
@@ -27,12 +28,14 @@ class Listener:
         protocol: what it speaks there.
         address: the machine's that it listens on; empty for all of them.
         process: its name; empty where it could not be seen.
+        contained: whether that runs in a container, on its machine's own network.
     """
 
     port: int
     protocol: Protocol
     address: str
     process: str
+    contained: bool = False
 
 
 class PortsFact(FactBase[list[Listener] | None]):
@@ -41,23 +44,29 @@ class PortsFact(FactBase[list[Listener] | None]):
     def command(self) -> str:
         # Only root sees whose port it is.
         return (
-            "sudo -n ss -H -ltunp 2>/dev/null || ss -H -ltunp 2>/dev/null "
-            "|| cat /proc/net/tcp /proc/net/tcp6 /proc/net/udp /proc/net/udp6 2>/dev/null; true"
+            "if found=$(sudo -n ss -H -ltunp 2>/dev/null || ss -H -ltunp 2>/dev/null); then "
+            'echo "$found"; for pid in $(echo "$found" | grep -o "pid=[0-9]*" | sort -u); do '
+            'grep -qs docker "/proc/${pid#pid=}/cgroup" && '
+            f'echo "{_CONTAINED}${{pid#pid=}}"; done; else '
+            "cat /proc/net/tcp /proc/net/tcp6 /proc/net/udp /proc/net/udp6 2>/dev/null; fi; true"
         )
 
     def process(self, output: list[str]) -> list[Listener]:
-        read = (_from_ss(line) or _from_kernel(line) for line in output)
+        marked = (line for line in output if line.startswith(_CONTAINED))
+        contained = {line.removeprefix(_CONTAINED) for line in marked}
+        read = (_from_ss(line, contained) or _from_kernel(line) for line in output)
         return sorted({listener for listener in read if listener})
 
 
-def _from_ss(line: str) -> Listener | None:
+def _from_ss(line: str, contained: set[str]) -> Listener | None:
     """`tcp LISTEN 0 128 0.0.0.0:22 0.0.0.0:* users:(("sshd",pid=46,fd=3))`."""
     protocol, _, _, _, local = [*line.split()[:5], "", "", "", "", ""][:5]
     if protocol not in _FROM_SS:
         return None
     address, _, port = local.rpartition(":")
     process = _PROCESS.search(line)
-    return Listener(int(port), _FROM_SS[protocol], _address(address), process[1] if process else "")
+    name, pid = process.groups() if process else ("", "")
+    return Listener(int(port), _FROM_SS[protocol], _address(address), name, pid in contained)
 
 
 def _from_kernel(line: str) -> Listener | None:

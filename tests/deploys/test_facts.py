@@ -32,7 +32,13 @@ def facts(visitor: Visitor, board: str, /, **changes: str) -> Answer:
 
 def listener(port: int, address: str, process: str, protocol: str = "tcp") -> Answer:
     """A program that waits for somebody; no address is all of them."""
-    return {"port": port, "protocol": protocol, "address": address, "process": process}
+    return {
+        "port": port,
+        "protocol": protocol,
+        "address": address,
+        "process": process,
+        "contained": False,
+    }
 
 
 @pytest.mark.parametrize("board", BOARDS)

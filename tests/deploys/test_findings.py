@@ -403,6 +403,14 @@ def test_a_port_that_docker_holds_is_our_own(visitor: Visitor, process: str) -> 
     assert changed(visitor, "ports", row) == []
 
 
+def test_a_port_that_a_container_holds_on_its_machines_network_is_our_own(
+    visitor: Visitor,
+) -> None:
+    row = 'tcp LISTEN 0 4096 192.168.1.147:9100 0.0.0.0:* users:(("node_exporter",pid=17,fd=3))'
+    assert changed(visitor, "ports", f"{row}\ncontainer=17") == []
+    assert changed(visitor, "ports", f"{row}\ncontainer=18") == ["error ports"]
+
+
 def test_a_port_that_no_other_machine_uses_may_be_taken(visitor: Visitor) -> None:
     # The site's own Ollama there is used by the assistant beside it alone.
     assert told(visitor, "orin-nano-r36", "orin0", "ports") == []

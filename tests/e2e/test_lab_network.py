@@ -44,7 +44,9 @@ def test_every_machine_is_told_the_labs_names_and_the_time(lab: Up) -> None:
 def test_no_machine_sets_the_clock_of_this_computer(lab: Up) -> None:
     it = lab[0]
     for name in it.site.hosts:
-        assert "Operation not permitted" in it.ssh(name, 'sudo date -s "$(date)" 2>&1 || true'), name
+        assert "Operation not permitted" in it.ssh(name, 'sudo date -s "$(date)" 2>&1 || true'), (
+            name
+        )
         keepers = it.ssh(name, "ps -C chronyd -o args= || true")
         assert ("chronyd -x" in keepers) == (name in it.site.time_hosts), name
         assert keepers.count("chronyd") == keepers.count("chronyd -x"), name
