@@ -51,13 +51,15 @@ COMPILE := $(UV) pip compile --quiet pyproject.toml --universal --python-version
 COMPILE_RUN := $(COMPILE) --extra homelab --extra sandbox --extra install
 COMPILE_IMAGE := $(UV) pip compile --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-header --no-annotate
+COMPILE_CLOUD := $(COMPILE) --extra production --extra install -c requirements/run.txt
 IMAGES := sandbox/images/requirements
 HUB := services/jupyterhub
 lock: $(UV) ## Resolve the dependencies anew, into files without addresses
 	@$(COMPILE_RUN) -o requirements/run.txt
 	@$(COMPILE) --extra services -c requirements/run.txt -o services/requirements.txt
-	@$(COMPILE_RUN) --extra dev --extra services -c requirements/run.txt \
-		-c services/requirements.txt -o requirements/dev.txt
+	@$(COMPILE_CLOUD) -o requirements/production.txt
+	@$(COMPILE_RUN) --extra dev --extra services --extra production -c requirements/run.txt \
+		-c services/requirements.txt -c requirements/production.txt -o requirements/dev.txt
 	@$(COMPILE_IMAGE) $(IMAGES)/pgadmin.in -o $(IMAGES)/pgadmin.txt
 	@$(COMPILE_IMAGE) $(HUB)/requirements.in -o $(HUB)/requirements.txt
 	@$(COMPILE) --extra bench -c requirements/dev.txt -o requirements/bench.txt

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import textwrap
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from inventory import document
@@ -19,6 +20,7 @@ from inventory.model import Site
 from inventory.paths import PROJECT
 from inventory.units import NAME_PATTERN
 
+M = TypeVar("M", bound=BaseModel)
 SITES = PROJECT / "inventory" / "sites"
 
 
@@ -42,10 +44,26 @@ def load(site: str) -> Site:
         SiteErrors: with all that is wrong, one error a line.
         HearthError: where there is no such file.
     """
-    path = site_path(site)
-    source = _read_with_bases(path, ())
+    return load_file(site_path(site), Site, check, SITES)
+
+
+def load_file(
+    path: Path, kind: type[M], check: Callable[[M, Document], list[SiteError]], home: Path
+) -> M:
+    """What a file describes, once it passed every check.
+
+    Args:
+        path: the file.
+        kind: what it describes.
+        check: what is wrong with it, beyond the types of its fields.
+        home: where a file that it extends is looked for, if it is not beside.
+
+    Raises:
+        SiteErrors: with all that is wrong, one error a line.
+    """
+    source = _read_with_bases(path, (), home)
     try:
-        loaded = Site.model_validate(source.data)
+        loaded = kind.model_validate(source.data)
     except ValidationError as error:
         raise SiteErrors([_explain(source, detail) for detail in error.errors()]) from None
     if errors := check(loaded, source):
@@ -53,19 +71,19 @@ def load(site: str) -> Site:
     return loaded
 
 
-def _read_with_bases(path: Path, above: tuple[Path, ...]) -> Document:
+def _read_with_bases(path: Path, above: tuple[Path, ...], home: Path) -> Document:
     """The file merged onto the file that it extends, and so on."""
     source = document.read(path)
     base = source.data.pop("extends", None)
     if base is None:
         return source
     beside = path.parent / f"{base}.yaml"
-    base_path = beside if beside.is_file() else SITES / f"{base}.yaml"
+    base_path = beside if beside.is_file() else home / f"{base}.yaml"
     if not base_path.is_file() or base_path.resolve() in {p.resolve() for p in (path, *above)}:
         raise SiteErrors(
             [source.error(("extends",), f"no other site of that name ({base}); name one to extend")]
         )
-    return document.overlay(_read_with_bases(base_path, (path, *above)), source)
+    return document.overlay(_read_with_bases(base_path, (path, *above), home), source)
 
 
 _REMEDIES = {

@@ -1,0 +1,1 @@
+"""What a cloud environment consists of: typed settings, the instance types that it may name."""

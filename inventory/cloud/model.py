@@ -1,0 +1,283 @@
+"""An environment: everything about a production stack on AWS that costs money or keeps it safe.
+
+Components are declared from it, its cost is computed from it, an account is audited against it.
+"""
+
+from __future__ import annotations
+
+from datetime import time
+from ipaddress import IPv4Network
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from inventory.cloud.instances import CACHE_TYPES, DATABASE_CLASSES, INSTANCE_TYPES, with_gpu_memory
+from inventory.model import LABEL, Model, Percent, known
+from inventory.units import GIB, Bytes, Name
+
+Region = Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]
+Account = Annotated[str, Field(pattern=r"^\d{12}$")]
+Domain = Annotated[str, Field(pattern=rf"^({LABEL}\.)+{LABEL}$", max_length=253)]
+Email = Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")]
+Repository = Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]
+Days = Annotated[int, Field(ge=1)]
+LogDays = Literal[1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 3653]
+"""How long CloudWatch can be told to keep logs."""
+
+
+def _instance_type(value: str) -> str:
+    return known(value, INSTANCE_TYPES, "instance type")
+
+
+def _database_class(value: str) -> str:
+    return known(value, DATABASE_CLASSES, "database class")
+
+
+def _cache_type(value: str) -> str:
+    return known(value, CACHE_TYPES, "cache node type")
+
+
+InstanceTypeName = Annotated[str, AfterValidator(_instance_type)]
+DatabaseClass = Annotated[str, AfterValidator(_database_class)]
+CacheType = Annotated[str, AfterValidator(_cache_type)]
+
+GatewayEndpoint = Literal["s3", "dynamodb"]
+InterfaceEndpoint = Literal[
+    "ecr.api",
+    "ecr.dkr",
+    "ec2",
+    "eks",
+    "eks-auth",
+    "kms",
+    "logs",
+    "secretsmanager",
+    "sqs",
+    "ssm",
+    "sts",
+]
+ClusterLog = Literal["api", "audit", "authenticator", "controllerManager", "scheduler"]
+
+
+class VirtualNetwork(Model):
+    """The VPC: public, private and isolated subnets in each zone.
+
+    Without a NAT gateway a zone reaches the internet through another zone's: cheaper, and gone with
+    that zone.
+    """
+
+    cidr: IPv4Network = Field(description="a /16 to /20; each zone gets three subnets of it")
+    zones: int = Field(default=3, ge=2, le=3)
+    nat: Literal["single", "per-zone"] = Field(
+        default="per-zone", description="a gateway for all zones, or one for each, which costs more"
+    )
+    gateway_endpoints: tuple[GatewayEndpoint, ...] = Field(("s3",), description="free of charge")
+    interface_endpoints: tuple[InterfaceEndpoint, ...] = Field(
+        (), description="an hourly price each, in each zone; they save NAT traffic"
+    )
+    flow_log_days: LogDays = 30
+
+
+class SystemNodes(Model):
+    """Nodes for what runs the cluster and for the service's own processes."""
+
+    instance_type: InstanceTypeName = "m7g.large"
+    count: int = Field(default=3, ge=2, description="of them, spread over the zones")
+    disk: Bytes = 50 * GIB
+
+
+class GpuNodes(Model):
+    """Nodes for the model: a base that stays, and spot instances as long as they are to be had."""
+
+    gpu_memory: Bytes = Field(description="at least, of one accelerator: what the model needs")
+    most_cpus: int = Field(default=8, ge=4, description="of a node: larger ones cost more a GPU")
+    base: int = Field(default=1, ge=0, description="on demand, always there")
+    base_instance_type: InstanceTypeName = "g6.xlarge"
+    typical: int = Field(
+        default=2, ge=0, description="nodes in an ordinary busy hour, base included"
+    )
+    most: int = Field(default=4, ge=1, description="nodes at peak, base included; a limit")
+    disk: Bytes = 100 * GIB
+
+    @property
+    def instance_types(self) -> list[str]:
+        """Any of these will do."""
+        return with_gpu_memory(self.gpu_memory, self.most_cpus)
+
+
+class OffPeak(Model):
+    """When fewer nodes do: replicas are lowered then, and nodes follow.
+
+    Both hours in the given time zone; a span over midnight is one.
+    """
+
+    begins: time
+    ends: time
+    time_zone: str = Field(default="UTC", description="of the IANA's data base")
+    weekends: bool = Field(default=True, description="whether Saturday and Sunday are off-peak")
+    gpu_nodes: int = Field(default=1, ge=0, description="nodes that are left, base included")
+
+
+class Administrator(Model):
+    """A role of the account that administers the cluster."""
+
+    role: Annotated[str, Field(pattern=r"^[\w+=,.@/-]+$")] = Field(description="its name or path")
+    policy: Literal["admin", "view"] = "admin"
+
+
+class Cluster(Model):
+    """The Kubernetes cluster.
+
+    Its API is private; `public_from` opens it to the networks named there.
+    """
+
+    version: Annotated[str, Field(pattern=r"^1\.\d{2}$")] = "1.36"
+    extended_support: bool = Field(
+        default=False, description="whether to pay for an old version rather than be upgraded"
+    )
+    public_from: tuple[IPv4Network, ...] = ()
+    logs: tuple[ClusterLog, ...] = (
+        "api",
+        "audit",
+        "authenticator",
+        "controllerManager",
+        "scheduler",
+    )
+    log_days: LogDays = 90
+    administrators: Annotated[dict[Name, Administrator], Field(min_length=1)]
+    system: SystemNodes = SystemNodes()
+    gpu: GpuNodes
+    off_peak: OffPeak | None = None
+
+
+class Database(Model):
+    """PostgreSQL."""
+
+    version: Annotated[str, Field(pattern=r"^\d{2}\.\d{1,2}$")] = "17.9"
+    instance_class: DatabaseClass = "db.m7g.large"
+    multi_az: bool = True
+    storage: Bytes = 50 * GIB
+    most_storage: Bytes = Field(default=200 * GIB, description="to which it grows by itself")
+    backup_days: int = Field(default=14, ge=1, le=35, description="of point-in-time recovery")
+    insights_days: Literal[7, 31, 93, 186, 372, 731] = 7
+
+
+class Cache(Model):
+    """Answers that were given already, so that the model need not give them again."""
+
+    engine: Literal["valkey", "redis"] = "valkey"
+    version: Annotated[str, Field(pattern=r"^\d\.\d$")] = "8.2"
+    node_type: CacheType = "cache.m7g.large"
+    replicas: int = Field(default=1, ge=0, le=5, description="beside the primary, in other zones")
+    snapshot_days: int = Field(default=7, ge=0, le=35)
+
+
+class Bucket(Model):
+    """A bucket's life cycle.
+
+    Days count from when an object was made; None: never.
+    """
+
+    size: Bytes = Field(description="that it holds on average: what it costs is computed from this")
+    infrequent_after_days: Days | None = 30
+    archive_after_days: Days | None = None
+    expires_after_days: Days | None = None
+    versions_kept_days: Days = 30
+
+
+class Storage(Model):
+    """Buckets, and the vault of backups."""
+
+    logs: Bucket
+    backups: Bucket
+    checkpoints: Bucket
+    vault_days: Days = Field(default=35, description="a backup is kept in the vault")
+    vault_lock_days: Days | None = Field(
+        default=7, description="at least so long nobody may delete one; None leaves it unlocked"
+    )
+
+
+class Images(Model):
+    """Repositories of container images."""
+
+    repositories: Annotated[tuple[Name, ...], Field(min_length=1)] = ("api", "ollama")
+    size: Bytes = Field(default=20 * GIB, description="of all images that are kept, for the cost")
+    kept: int = Field(default=20, ge=1, description="tagged images in each")
+    untagged_days: Days = 7
+
+
+class Edge(Model):
+    """How the world reaches the service: names, certificates, CloudFront, a firewall."""
+
+    domain: Domain = Field(description="of the service")
+    hosted_zone: Domain = Field(description="in Route 53, which the account owns")
+    price_class: Literal["PriceClass_100", "PriceClass_200", "PriceClass_All"] = "PriceClass_100"
+    requests_per_5_minutes: int = Field(
+        default=2000, ge=10, description="of one address; more are refused by the firewall"
+    )
+    tls_policy: str = "ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09"
+    failover: bool = Field(
+        default=True, description="whether a static page elsewhere answers while the service cannot"
+    )
+
+
+class Identity(Model):
+    """Who may change the environment from a pipeline."""
+
+    github_repository: Repository
+    github_environment: Name = Field(description="of GitHub: only its jobs may deploy")
+
+
+class Observability(Model):
+    """Logs, alarms, and a limit of what it may cost."""
+
+    log_days: LogDays = 90
+    alarm_emails: Annotated[tuple[Email, ...], Field(min_length=1)]
+    budget_usd: float = Field(
+        gt=0, description="a month; told at 80 %, at 100 %, and when forecast"
+    )
+    log_volume_per_day: Bytes = Field(default=2 * GIB, description="ingested, for the cost")
+
+
+class Traffic(Model):
+    """What the service is asked, for the cost and for the pool's size."""
+
+    requests_per_day: int = Field(ge=1, description="on an ordinary day")
+    peak_requests_per_day: int = Field(ge=1)
+    peak_days_a_month: int = Field(default=3, ge=0, le=31)
+    peak_hour_share: Percent = Field(
+        default=15, description="of a day's requests, in its busiest hour"
+    )
+    request_size: Bytes = 4 * 1024
+    response_size: Bytes = 8 * 1024
+    cached_share: int = Field(default=30, ge=0, le=100, description="per cent, without the model")
+    chats_per_minute_per_node: float | None = Field(
+        default=None, gt=0, description="measured by `hearth capacity`; sizes the pool where given"
+    )
+
+
+class Environment(Model):
+    """A production stack on AWS.
+
+    See docs/how-to/first-production-deployment.md.
+    """
+
+    name: Name
+    region: Region
+    account: Account | None = Field(
+        default=None, description="the only one that it may be deployed to; None asks nobody"
+    )
+    owner: Name = Field(description="a tag on every resource")
+    network: VirtualNetwork
+    cluster: Cluster
+    database: Database = Database()
+    cache: Cache = Cache()
+    storage: Storage
+    images: Images = Images()
+    edge: Edge
+    identity: Identity
+    observability: Observability
+    traffic: Traffic
+    protected: bool = Field(
+        default=True,
+        description="whether cluster, data and backups can be deleted only deliberately",
+    )
