@@ -17,6 +17,7 @@ from components.homelab.secrets import Secrets
 from inventory.model import Site
 from provider.files import file_digest
 from stacks import homelab
+from tools.aws_echo import made_outputs
 
 SSH_CONFIG = Path("lab/ssh_config")
 TLS_KEY = "the-private-key"
@@ -40,6 +41,8 @@ class Recorded:
         inputs: as they were sent, secrets in their envelopes.
         parent: URN.
         provider: `URN::id` of an explicit provider, empty where the default one would serve.
+        protect: whether the engine refuses to delete it.
+        ignore_changes: inputs whose changes leave it as it is.
         depends_on: URNs, those that follow from the inputs included.
     """
 
@@ -51,6 +54,8 @@ class Recorded:
     provider: str
     retain_on_delete: bool
     depends_on: frozenset[str]
+    protect: bool = False
+    ignore_changes: tuple[str, ...] = ()
 
     @property
     def provider_name(self) -> str:
@@ -114,6 +119,8 @@ class _Monitor(mocks.MockMonitor):
                 provider=request.provider,
                 retain_on_delete=request.retainOnDelete,
                 depends_on=frozenset(request.dependencies),
+                protect=request.protect,
+                ignore_changes=tuple(request.ignoreChanges),
             )
         )
         return super().RegisterResource(request)  # type: ignore[no-untyped-call]
@@ -123,6 +130,10 @@ class _Mocks(mocks.Mocks):
     """Everything is made at once and is what it was asked to be."""
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[Any, Any]]:
+        if args.typ.startswith("aws:"):
+            kind = args.typ.removeprefix("aws:")
+            made = made_outputs(kind, args.name, args.name, args.inputs)
+            return made.pop("id"), made
         texts = opened(args.inputs.get("files", {}))
         return f"{args.name}-id", {
             **args.inputs,
