@@ -1,0 +1,1 @@
+"""The production stack on AWS: one component a subject, each usable alone."""
