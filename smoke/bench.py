@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING
 
 from inventory.errors import HearthError
 from inventory.model import KEY_HEADER
-from smoke.load import chat
-from smoke.load.http import Client, Timeouts
-from smoke.load.ollama import CHAT_PATHS, ask, chat_body
+from smoke.load import streams
+from smoke.load.http import Client, Timeouts, encode
+from smoke.load.ollama import CHAT_PATHS, GENERATE_PATHS, ask, body_for
 from smoke.load.recorder import Recorder
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
     from typing import Any
 
     from inventory.model import RateLimit, Route, Site
     from smoke.access import Access
+    from smoke.load.http import Exchange
     from smoke.load.ollama import Answer
     from smoke.load.record import LoadRecord, Mark
 
@@ -28,6 +29,7 @@ _LEAST_TIMEOUT_S = 30.0
 _TIMEOUT_PER_TARGET = 10
 _LIMITER_ROOM = 1.25
 LONGEST_QUIET_S = 60
+IMAGE_PATH = "/api/v1/image"
 
 
 class Bench:
@@ -56,25 +58,26 @@ class Bench:
         self.loads: list[LoadRecord] = []
         self._tls = tls
         self._clients: dict[str, Client] = {}
-        self._loads: dict[str, chat.ChatLoad] = {}
+        self._loads: dict[str, streams.StreamLoad] = {}
         self._last_asked: dict[str, float] = {}
 
-    async def chat_load(self, name: str) -> chat.ChatLoad:
-        """The measured load on a chat route: sent at the first call, then remembered."""
+    async def stream_load(self, name: str) -> streams.StreamLoad:
+        """The measured load on a route of `stream_routes`: sent at the first call, then kept."""
         if name not in self._loads:
             self._loads[name] = await self._measure(name)
         return self._loads[name]
 
-    async def _measure(self, name: str) -> chat.ChatLoad:
+    async def _measure(self, name: str) -> streams.StreamLoad:
         route = self.site.routes[name]
+        model = route.model or ""
         per_minute = route.service_level.requests_per_minute.high
-        count = chat.request_count(per_minute)
+        count = streams.request_count(per_minute)
         self.progress(f"{name}: {count} requests at {per_minute:g} a minute")
 
         async def send(tokens: int, due: float | None = None) -> Answer:
-            return await self.ask(name, chat_body(route.model or "", tokens), due)
+            return await self.ask(name, body_for(route.upstream_path, model, tokens), due)
 
-        load = await chat.measure(
+        load = await streams.measure(
             route, send, lambda answer: upstream_of(self.site, route, answer.served_by)
         )
         self.keep(name, f"{per_minute:g} a minute", load.answers)
@@ -119,6 +122,20 @@ class Bench:
             due=due,
         )
 
+    async def exchange(
+        self, name: str, method: str, path: str, body: bytes = b""
+    ) -> tuple[Exchange, bytes]:
+        """Send a request that is no stream of a model's, to a route or below it."""
+        told = {"Content-Type": "application/json"} if body else {}
+        if self.access.api_key:
+            told[KEY_HEADER] = self.access.api_key
+        whole = _Whole()
+        url = self.access.gateway_url.rstrip("/") + path
+        client = await self._client(name)
+        exchange = await client.exchange(encode(method, url, told, body), whole)
+        self._last_asked[name] = asyncio.get_running_loop().time()
+        return exchange, bytes(whole.data)
+
     async def _client(self, name: str) -> Client:
         """A client a route, as each has a time limit of its own."""
         if name not in self._clients:
@@ -149,6 +166,16 @@ class Bench:
         # Two windows: a sliding limiter still counts part of the one before.
         until = last + 2 * self.site.routes[name].rate_limit.window_seconds
         await asyncio.sleep(max(0.0, until - asyncio.get_running_loop().time()))
+
+
+class _Whole:
+    """A body as a whole."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+
+    def feed(self, chunk: bytes, _now: float) -> None:
+        self.data += chunk
 
 
 @asynccontextmanager
@@ -189,10 +216,28 @@ def _timeout_s(route: Route) -> float:
 
 def chat_routes(site: Site) -> dict[str, Route]:
     """The served routes that speak Ollama's chat form."""
+    return _of_form(site, CHAT_PATHS)
+
+
+def code_routes(site: Site) -> dict[str, Route]:
+    """The served routes that speak Ollama's form of plain completions."""
+    return _of_form(site, GENERATE_PATHS)
+
+
+def image_routes(site: Site) -> dict[str, Route]:
+    """The served routes that draw images."""
     return {
         name: route
         for name, route in site.served_routes.items()
-        if route.upstream_path in CHAT_PATHS and route.model is not None
+        if route.upstream_path == IMAGE_PATH
+    }
+
+
+def _of_form(site: Site, paths: Collection[str]) -> dict[str, Route]:
+    return {
+        name: route
+        for name, route in site.served_routes.items()
+        if route.upstream_path in paths and route.model is not None
     }
 
 

@@ -16,8 +16,8 @@ from smoke.capacity.report import Report
 from smoke.capacity.steps import Pace, Sender
 from smoke.capacity.trial import Trial
 from smoke.environment import load_average, observe
-from smoke.load.chat import TOKENS
 from smoke.load.clock import new_loop
+from smoke.load.streams import TOKENS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,8 +13,8 @@ from inventory.errors import HearthError
 from smoke.bench import let_through_s, upstream_of
 from smoke.capacity.model import LEAST_ANSWERS, Arrival, Run, Served, percentile
 from smoke.load.arrivals import drive, poisson
-from smoke.load.chat import warm_up
 from smoke.load.ollama import TOO_MANY_REQUESTS, chat_body
+from smoke.load.streams import warm_up
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

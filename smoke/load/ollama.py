@@ -1,4 +1,4 @@
-"""One streamed request in Ollama's chat form, timed line by line."""
+"""One streamed request in a form of Ollama's, timed line by line."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from smoke.load.sample import Outcome, Sample
 
 CHAT_PATHS = ("/api/chat", "/api/v1/chat")
+GENERATE_PATHS = ("/api/generate", "/api/v1/code")
 """Of Ollama itself, and of what stands beside it and speaks the same form."""
 TOO_MANY_REQUESTS = 429
 _NANOSECONDS = 1e-9
@@ -29,6 +30,21 @@ def chat_body(model: str, tokens: int) -> dict[str, Any]:
         "stream": True,
         "options": {"num_predict": tokens},
     }
+
+
+def generate_body(model: str, tokens: int) -> dict[str, Any]:
+    """A request for code of at most so many tokens, streamed."""
+    return {
+        "model": model,
+        "prompt": "Write a function that sorts a list.",
+        "stream": True,
+        "options": {"num_predict": tokens},
+    }
+
+
+def body_for(path: str, model: str, tokens: int) -> dict[str, Any]:
+    """A request in the form of that path of an upstream."""
+    return (generate_body if path in GENERATE_PATHS else chat_body)(model, tokens)
 
 
 @dataclass

@@ -8,7 +8,9 @@ from smoke.suites import (
     backups,
     certificates,
     chat,
+    code,
     exposure,
+    image,
     keys,
     monitoring,
     persistence,
@@ -25,12 +27,17 @@ if TYPE_CHECKING:
 
     Suite = Callable[[Bench], Awaitable[list[Check]]]
 
+TOGETHER = ("chat", "code", "image")
+"""These run at the same time: each route keeps its promise while the others are used."""
+
 # The burst comes last: it spends what the other suites may ask for.
 SUITES: Mapping[str, Suite] = {
     "exposure": exposure.suite,
     "certificates": certificates.suite,
     "keys": keys.suite,
     "chat": chat.suite,
+    "code": code.suite,
+    "image": image.suite,
     "split": split.suite,
     "sessions": sessions.suite,
     "persistence": persistence.suite,

@@ -27,7 +27,7 @@ async def suite(bench: Bench) -> list[Check]:
     """Judge by who answered the chat suite's load."""
     checks = []
     for name in chat_routes(bench.site):
-        load = await bench.chat_load(name)
+        load = await bench.stream_load(name)
         checks += judge(bench.site, name, load.complete)
     return checks
 

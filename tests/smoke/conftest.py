@@ -10,7 +10,7 @@ import pytest
 
 from inventory.loading import load
 from smoke.access import Access
-from smoke.load import chat
+from smoke.load import streams
 from smoke.run import run
 from tests.smoke.gateway import serving
 
@@ -37,7 +37,7 @@ ATTEMPTS = 4
 def judge(site: Site, monkeypatch: pytest.MonkeyPatch) -> Judge:
     """Run suites against a gateway that behaves so."""
     # Its tokens come faster than a model's.
-    monkeypatch.setattr(chat, "_TELLING_S", 0.020)
+    monkeypatch.setattr(streams, "_TELLING_S", 0.020)
 
     def judge_it(behaviour: Behaviour, *suites: str, other: Site | None = None) -> Report:
         for _ in range(ATTEMPTS):

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
+
+    Text = Callable[[str], dict[str, object]]
 
 
 WINDOW_S = 0.2
@@ -44,6 +46,8 @@ class Behaviour:
         instead: Who answers for a dead one; where it is empty or dead itself, the answer is 503.
         key: Without this API key a request is answered 401; None for everybody.
         servers: How many answers an upstream works on at once, others wait; no limit, if left out.
+        draws: Whether wishes for images are granted.
+        keeps: Whether those can be fetched.
         slower: By which factor an upstream's times are longer, where they are.
     """
 
@@ -65,6 +69,8 @@ class Behaviour:
     key: str | None = None
     servers: Mapping[str, int] = field(default_factory=dict)
     slower: Mapping[str, float] = field(default_factory=dict)
+    draws: bool = True
+    keeps: bool = True
     requests: list[dict[str, object]] = field(default_factory=list)
 
 
@@ -101,6 +107,20 @@ class Gateway:
                 return web.Response(status=503)
         return await self._stream(request, number, upstream)
 
+    async def draw(self, request: web.Request) -> web.Response:
+        """Draw an image, after the delay."""
+        self.behaviour.requests.append(await request.json())
+        await asyncio.sleep(self.behaviour.delay_s)
+        if not self.behaviour.draws:
+            return web.Response(status=502)
+        return web.json_response({"id": "1", "url": "/api/v1/image/1"})
+
+    async def show(self, _request: web.Request) -> web.Response:
+        """An image that was drawn."""
+        if not self.behaviour.keeps:
+            return web.Response(status=404)
+        return web.Response(body=b"\x89PNG\r\n\x1a\nand so on", content_type="image/png")
+
     def _over_limit(self, client: str) -> bool:
         how, now = self.behaviour, monotonic()
         if how.limit is None:
@@ -133,12 +153,14 @@ class Gateway:
         count = min(how.tokens, int(asked["num_predict"]))
         async with self._servers.get(upstream) or nullcontext():
             with suppress(ConnectionResetError):  # whoever asked may have gone
-                held = await self._write(response, number, count, how.slower.get(upstream, 1.0))
+                text = _completion if request.path.endswith("/code") else _message
+                slower = how.slower.get(upstream, 1.0)
+                held = await self._write(response, number, count, slower, text)
                 await response.write(held)
         return response
 
     async def _write(
-        self, response: web.StreamResponse, number: int, count: int, slower: float
+        self, response: web.StreamResponse, number: int, count: int, slower: float, text: Text
     ) -> bytes:
         """Write the tokens; what is held back is returned."""
         how, came = self.behaviour, monotonic()
@@ -146,7 +168,7 @@ class Gateway:
         held = b""
         began = monotonic()
         for index in range(count):
-            line = _line({"message": {"content": f"t{index} "}, "done": False})
+            line = _line({**text(f"t{index} "), "done": False})
             held = await self._send(response, held + line)
             await asyncio.sleep(how.gap_s * slower)
         return held + self._last(number, count, began - came, monotonic() - began)
@@ -174,6 +196,14 @@ class Gateway:
         )
 
 
+def _message(text: str) -> dict[str, object]:
+    return {"message": {"content": text}}
+
+
+def _completion(text: str) -> dict[str, object]:
+    return {"response": text}
+
+
 def _line(document: dict[str, object]) -> bytes:
     return json.dumps(document).encode() + b"\n"
 
@@ -185,7 +215,10 @@ def serving(behaviour: Behaviour) -> Iterator[str]:
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     app = web.Application()
-    app.router.add_post("/api/v1/{route}", Gateway(behaviour).chat)
+    gateway = Gateway(behaviour)
+    app.router.add_post("/api/v1/image", gateway.draw)
+    app.router.add_get("/api/v1/image/{id}", gateway.show)
+    app.router.add_post("/api/v1/{route}", gateway.chat)
     runner = web.AppRunner(app, shutdown_timeout=0)
     try:
         yield asyncio.run_coroutine_threadsafe(_start(runner), loop).result()

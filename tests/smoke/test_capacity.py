@@ -25,7 +25,7 @@ from smoke.capacity.run import Question, run
 from smoke.capacity.steps import Load, Pace, Sender
 from smoke.capacity.terminal import show
 from smoke.capacity.trial import Measured, Proof, Trial
-from smoke.load import chat
+from smoke.load import streams
 from smoke.load.arrivals import poisson
 from smoke.load.http import Exchange
 from smoke.load.ollama import Answer, Stream
@@ -229,7 +229,7 @@ def test_waits_that_grow_are_no_capacity_however_short_they_are_yet(site: Site) 
 def test_a_route_that_does_not_answer_could_not_be_measured(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chat, "WARM_UP_S", 0.2)
+    monkeypatch.setattr(streams, "WARM_UP_S", 0.2)
     dead = Behaviour(dead=frozenset({"agx0.assistant", "orin0.assistant"}))
     hurried = Pace(most_s=2.0, step_s=1.0, idle_s=0.2)
     report = measured(asked(site, 1200), dead, Question(pace=hurried))

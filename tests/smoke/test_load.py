@@ -7,17 +7,19 @@ import asyncio
 import pytest
 
 from smoke.load.arrivals import constant, drive
-from smoke.load.chat import flowed, request_count
 from smoke.load.http import Exchange
 from smoke.load.latency import Latencies
 from smoke.load.ollama import Answer, Stream
+from smoke.load.streams import flowed, request_count
 
 
 def test_arrivals_are_evenly_spaced() -> None:
     assert constant(240, 4) == [0, 0.25, 0.5, 0.75]
 
 
-@pytest.mark.parametrize(("per_minute", "count"), [(240, 60), (50, 60), (20, 25), (0.5, 1)])
+@pytest.mark.parametrize(
+    ("per_minute", "count"), [(240, 60), (50, 60), (20, 60), (10, 30), (0.2, 1)]
+)
 def test_a_load_is_bounded_in_requests_and_in_time(per_minute: float, count: int) -> None:
     assert request_count(per_minute) == count
 

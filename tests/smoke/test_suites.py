@@ -11,7 +11,7 @@ import pytest
 from inventory.errors import HearthError
 from inventory.model import Range, RateLimit
 from smoke.access import Access
-from smoke.load import chat
+from smoke.load import streams
 from smoke.run import run
 from tests.smoke.gateway import WINDOW_S, Behaviour
 
@@ -123,7 +123,7 @@ def test_a_busy_gateway_is_asked_again(judge: Judge) -> None:
 
 
 def test_a_gateway_that_stays_busy_fails(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chat, "WARM_UP_S", 0.2)
+    monkeypatch.setattr(streams, "WARM_UP_S", 0.2)
     (check,) = judge(Behaviour(busy_first=10**6), "chat").checks
     assert check.verdict == "fail"
     assert check.detail.endswith("x status 503")
@@ -139,7 +139,7 @@ def test_no_gateway_at_all_fails_and_says_so(site: Site) -> None:
 def test_too_few_samples_are_inconclusive_and_say_how_long_it_takes(
     judge: Judge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chat, "MOST_REQUESTS", 10)
+    monkeypatch.setattr(streams, "MOST_REQUESTS", 10)
     check = found(judge(Behaviour(), "chat"), SOON)
     assert check.verdict == "inconclusive"
     assert "10 answers are too few" in check.detail
@@ -147,14 +147,14 @@ def test_too_few_samples_are_inconclusive_and_say_how_long_it_takes(
 
 
 def test_a_late_generator_is_inconclusive(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("smoke.bench.chat_body", _slow_body)
+    monkeypatch.setattr("smoke.bench.body_for", _slow_body)
     report = judge(Behaviour(), "chat")
     assert found(report, SOON).verdict == "inconclusive"
     assert found(report, RATE).verdict == "inconclusive"
     assert "the generator was late" in found(report, SOON).detail
 
 
-def _slow_body(_model: str, tokens: int) -> dict[str, object]:
+def _slow_body(_path: str, _model: str, tokens: int) -> dict[str, object]:
     time.sleep(0.01)  # blocks the client for two intervals: it cannot keep the pace
     return {"options": {"num_predict": tokens}}
 

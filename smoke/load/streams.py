@@ -1,4 +1,4 @@
-"""A measured load of chat requests on one route: warm-up, constant rate, long streams."""
+"""A measured load of one route that a model answers: warm-up, constant rate, long streams."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from smoke.load.ollama import Answer
 
 TOKENS = 16
-LONGEST_LOAD_S = 75
+LONGEST_LOAD_S = 180
 MOST_REQUESTS = 60
 """One more than it takes to be 95 % sure of a 95th percentile."""
 WARM_UP_S = 30
@@ -31,14 +31,14 @@ _UNSEEN_S = 0.050
 
 
 class Ask(Protocol):
-    """Sends one chat request to the route."""
+    """Sends one request to the route."""
 
     async def __call__(self, tokens: int, due: float | None = None) -> Answer:
         """Ask for so many tokens; `due` is when the request should have been sent."""
 
 
 @dataclass(frozen=True)
-class ChatLoad:
+class StreamLoad:
     """What a load on one route brought.
 
     Args:
@@ -115,22 +115,24 @@ def request_count(per_minute: float) -> int:
     return max(1, min(MOST_REQUESTS, int(per_minute * LONGEST_LOAD_S / 60)))
 
 
-async def measure(route: Route, ask: Ask, upstream_of: Callable[[Answer], str | None]) -> ChatLoad:
+async def measure(
+    route: Route, ask: Ask, upstream_of: Callable[[Answer], str | None]
+) -> StreamLoad:
     """Warm every upstream up, then send the rate that the route promises to carry."""
     per_minute = route.service_level.requests_per_minute.high
     interval_s = 60 / per_minute
     first = await warm_up(route, ask, upstream_of, interval_s)
-    load = ChatLoad(per_minute, first)
+    load = StreamLoad(per_minute, first)
     if not load.ready:
         return load
     schedule = constant(per_minute, request_count(per_minute))
     # One interval on, so that the warm-up's last request does not crowd the first.
     start = asyncio.get_running_loop().time() + interval_s
     answers = await drive(schedule, lambda due: ask(TOKENS, due), start=start)
-    load = ChatLoad(per_minute, first, answers)
+    load = StreamLoad(per_minute, first, answers)
     if len(load.telling) >= LONG_STREAMS or not load.complete:
         return load
-    return ChatLoad(per_minute, first, answers, await _one_by_one(ask, interval_s))
+    return StreamLoad(per_minute, first, answers, await _one_by_one(ask, interval_s))
 
 
 async def warm_up(
