@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,16 +21,20 @@ from inventory.units import format_size
 from smoke.differences import TITLES, Difference, differences
 from smoke.report import charts
 from smoke.statistics import Distribution, quantile_interval
+from smoke.verdict import overall
 from smoke.wording import between, duration, seconds
 
 if TYPE_CHECKING:
     from smoke.environment import Environment as Surroundings
     from smoke.load.record import LoadRecord
     from smoke.report import Report
-    from smoke.verdict import Verdict
+    from smoke.verdict import Check, Verdict
 
 WIDTHS = {"wide": 1080, "narrow": 340}
 """Pixels of a chart: on a desk and on paper, and on a telephone."""
+
+_SHOWN = 12
+"""More checks of one suite that all passed are folded up."""
 
 SYMBOLS: dict[Verdict, str] = {"pass": "✓", "fail": "✗", "inconclusive": "?", "unjudged": "-"}
 CHANGES = {"none": "=", "better": "▲", "worse": "▼", "other": "≠"}
@@ -70,8 +75,10 @@ def page(report: Report, before: Report | None = None) -> str:
             style=Markup(style),  # noqa: S704 - a file of Hearth's own
             style_hash=_hash(style),
             sentence=_SENTENCES[report.verdict],
-            counts=_counts(report),
-            suites=[(name, list(held)) for name, held in groupby(report.checks, lambda c: c.suite)],
+            counts=_counts(report.checks),
+            suites=[
+                _Suite(name, list(held)) for name, held in groupby(report.checks, lambda c: c.suite)
+            ],
             loads=[_load(load, before) for load in report.loads],
             hatchings=_drawn(charts.hatchings()),
             differences=_differences(before, report),
@@ -100,16 +107,37 @@ def _moment(when: datetime) -> str:
     return when.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def _counts(report: Report) -> str:
+def _counts(checks: Sequence[Check]) -> str:
     """`24 of 26 checks passed, 1 failed, 1 not judged`."""
     words: tuple[tuple[Verdict, str], ...] = (
         ("fail", "failed"),
         ("inconclusive", "inconclusive"),
         ("unjudged", "without a judgement"),
     )
-    found = [(len(report.with_verdict(verdict)), word) for verdict, word in words]
-    passed = f"{len(report.with_verdict('pass'))} of {len(report.checks)} checks passed"
+    verdicts = Counter(check.verdict for check in checks)
+    found = [(verdicts[verdict], word) for verdict, word in words]
+    passed = f"{verdicts['pass']} of {len(checks)} checks passed"
     return ", ".join([passed, *(f"{count} {word}" for count, word in found if count)])
+
+
+@dataclass(frozen=True, slots=True)
+class _Suite:
+    """A suite's checks; many of them, all well, are shown when somebody asks."""
+
+    name: str
+    checks: Sequence[Check]
+
+    @property
+    def verdict(self) -> Verdict:
+        return overall(self.checks)
+
+    @property
+    def counts(self) -> str:
+        return _counts(self.checks)
+
+    @property
+    def open(self) -> bool:
+        return self.verdict != "pass" or len(self.checks) <= _SHOWN
 
 
 @dataclass(frozen=True, slots=True)
