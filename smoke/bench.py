@@ -224,6 +224,11 @@ def code_routes(site: Site) -> dict[str, Route]:
     return _of_form(site, GENERATE_PATHS)
 
 
+def stream_routes(site: Site) -> dict[str, Route]:
+    """The served routes whose answers a model streams."""
+    return chat_routes(site) | code_routes(site)
+
+
 def image_routes(site: Site) -> dict[str, Route]:
     """The served routes that draw images."""
     return {

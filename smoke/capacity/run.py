@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from inventory.errors import HearthError
 from inventory.model import did_you_mean
-from smoke.bench import chat_routes, open_bench
+from smoke.bench import open_bench, stream_routes
 from smoke.capacity.report import Report
 from smoke.capacity.steps import Pace, Sender
 from smoke.capacity.trial import Trial
@@ -69,12 +69,14 @@ def run(
 
 
 def _chosen(site: Site, routes: Sequence[str] | None) -> list[str]:
-    known = list(chat_routes(site))
+    known = list(stream_routes(site))
     for name in routes or ():
         if name not in known:
-            raise HearthError(f"{name}: no chat route of {site.name}; {did_you_mean(name, known)}")
+            raise HearthError(
+                f"{name}: no model answers that route of {site.name}; {did_you_mean(name, known)}"
+            )
     if not known:
-        raise HearthError(f"{site.name}: no route speaks Ollama's chat form: nothing to measure")
+        raise HearthError(f"{site.name}: no route speaks a form of Ollama's: nothing to measure")
     return known if routes is None else [name for name in known if name in routes]
 
 

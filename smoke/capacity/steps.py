@@ -13,7 +13,7 @@ from inventory.errors import HearthError
 from smoke.bench import let_through_s, upstream_of
 from smoke.capacity.model import LEAST_ANSWERS, Arrival, Run, Served, percentile
 from smoke.load.arrivals import drive, poisson
-from smoke.load.ollama import TOO_MANY_REQUESTS, chat_body
+from smoke.load.ollama import TOO_MANY_REQUESTS, body_for
 from smoke.load.streams import warm_up
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ class Sender:
 
     async def ask(self, tokens: int, due: float | None = None) -> Answer:
         """Ask as the next client."""
-        body = chat_body(self.route.model or "", tokens)
+        body = body_for(self.route.upstream_path, self.route.model or "", tokens)
         return await self.bench.ask_as(next(self._keys), self.name, body, due)
 
     async def idle(self, seconds: float, most: int) -> Run:

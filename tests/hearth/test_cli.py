@@ -166,7 +166,7 @@ def test_capacity_of_a_route_that_is_none_of_chat_is_refused(
     monkeypatch.setenv("HEARTH_API_KEY", "some")
     ended = hearth("capacity", "homelab", "--route", "image")
     assert ended.code == 1
-    assert ended.err == "image: no chat route of homelab; known are chat\n"
+    assert ended.err == "image: no model answers that route of homelab; known are chat, code\n"
 
 
 def test_real_boards_are_not_booted(hearth: Shell) -> None:

@@ -258,7 +258,9 @@ def test_a_limit_that_counts_longer_than_a_load_is_refused(site: Site) -> None:
 
 
 def test_an_unknown_route_is_named_with_those_that_are(site: Site) -> None:
-    with pytest.raises(HearthError, match=r"image: no chat route of fast-lab; known are chat"):
+    with pytest.raises(
+        HearthError, match=r"image: no model answers that route of fast-lab; known are chat"
+    ):
         run(site, Access("http://127.0.0.1:1", Path()), (), Question(("image",)), lambda _: None)
 
 
