@@ -503,7 +503,7 @@ def capacity(  # noqa: PLR0913 - one for each option
     most_seconds: Annotated[float, typer.Option(help="for each route", min=60)] = 180,
     as_json: JsonOption = False,
 ) -> None:
-    """Find what rate a site's chat routes hold, what gives way first, how many nodes a rate takes.
+    """Find what rate a site's routes hold, what gives way first, how many nodes a rate takes.
 
     Loads each route to its knee, in the name of every client in turn, fits a queueing model, and
     tests what it predicts. For some minutes the site has little left for others.
