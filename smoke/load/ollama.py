@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from smoke.load.http import SERVED_BY, encode, sample_of
@@ -49,7 +50,10 @@ def body_for(path: str, model: str, tokens: int) -> dict[str, Any]:
 
 @dataclass
 class Stream:
-    """The lines of an answer and when they came; gaps are seconds between texts."""
+    """The lines of an answer and when they came; gaps are seconds between texts.
+
+    Its first and last line tell when they were made, by the server's clock.
+    """
 
     reads: int = 0
     lines: int = 0
@@ -59,6 +63,8 @@ class Stream:
     final: Mapping[str, Any] | None = None
     fault: str = ""
     gaps: list[float] = field(default_factory=list)
+    made_first: str = ""
+    made_last: str = ""
     _last_text: float = 0.0
     _rest: bytes = b""
 
@@ -82,6 +88,15 @@ class Stream:
             load_s=self.figure("load_duration") * _NANOSECONDS,
         )
 
+    @property
+    def made_over_s(self) -> float:
+        """From when its first line was made to its last; what its counters say, if lines do not."""
+        try:
+            first, last = map(datetime.fromisoformat, (self.made_first, self.made_last))
+        except ValueError:
+            return self.tokens.generating_s
+        return (last - first).total_seconds()
+
     def figure(self, name: str) -> int:
         """A figure of its last line, such as `eval_count`; 0 where it has none."""
         return int((self.final or {}).get(name) or 0)
@@ -104,6 +119,8 @@ class Stream:
         self.lines += 1
         self.first_line = now if self.first_line is None else self.first_line
         self.last_line = now
+        self.made_last = document.get("created_at") or ""
+        self.made_first = self.made_first or self.made_last
         if text:
             if self.first_text is None:
                 self.first_text = now

@@ -22,10 +22,10 @@ MOST_REQUESTS = 60
 """One more than it takes to be 95 % sure of a 95th percentile."""
 WARM_UP_S = 30
 _BUSY = frozenset({429, 502, 503})
-_LONG_TOKENS = 200
+_LONG_TOKENS = 400
 LONG_STREAMS = 5
-_TELLING_S = 0.100
-"""Quicker streams a busy machine sends at once, held back or not."""
+_TELLING_S = 0.500
+"""Quicker streams a busy machine may send at once, held back or not."""
 _LINES_A_READ = 8
 _UNSEEN_S = 0.050
 
@@ -96,13 +96,13 @@ class StreamLoad:
 
 def is_telling(answer: Answer) -> bool:
     """Whether the model was slow enough for its lines to come apart."""
-    return answer.seconds("eval_duration") >= _TELLING_S and answer.stream.lines > 1
+    return answer.stream.made_over_s >= _TELLING_S and answer.stream.lines > 1
 
 
 def flowed(answer: Answer) -> bool:
     """Whether tokens came as they were made, rather than at the end or in large bursts."""
-    made_over = answer.seconds("eval_duration")
     stream = answer.stream
+    made_over = stream.made_over_s
     # Lines that a busy machine sends together after so short a time, nobody sees as a burst.
     often = stream.reads * _UNSEEN_S >= made_over
     return answer.spread >= made_over / 2 and (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import pytest
 
@@ -104,3 +105,20 @@ def test_a_stream_flows_when_its_lines_come_as_they_are_made(
     done = {"done": True, "eval_duration": made_over_s * 1e9}
     stream = Stream(reads, lines, first_line=1.0, last_line=1.0 + came_over_s, final=done)
     assert flowed(Answer(1.0, Exchange(1.0), stream)) is as_made
+
+
+@pytest.mark.parametrize(("came_over_s", "as_made"), [(0.9, True), (0.1, False)])
+def test_lines_tell_when_they_were_made_whatever_the_counters_say(
+    came_over_s: float, as_made: bool
+) -> None:
+    # The model had thought for two seconds before it wrote for one.
+    stream = Stream()
+    for second in (2, 3):
+        made = f"2026-01-01T00:00:0{second}.000000001Z"
+        line = {"message": {"content": "word "}, "created_at": made, "done": second == 3}
+        text = json.dumps(line | {"eval_duration": 3_000_000_000}).encode() + b"\n"
+        stream.feed(text, 10.0 if second == 2 else 10.0 + came_over_s)
+    stream.reads = 30
+    answer = Answer(1.0, Exchange(1.0), stream)
+    assert stream.made_over_s == 1.0
+    assert flowed(answer) is as_made
