@@ -27,7 +27,7 @@ LONG_STREAMS = 5
 _TELLING_S = 0.500
 """Quicker streams a busy machine may send at once, held back or not."""
 _LINES_A_READ = 8
-_UNSEEN_S = 0.050
+_UNSEEN_S = 0.075
 
 
 class Ask(Protocol):

@@ -109,7 +109,8 @@ def test_a_stream_flows_when_its_lines_come_as_they_are_made(
 
 @pytest.mark.parametrize(("came_over_s", "as_made"), [(0.9, True), (0.1, False)])
 def test_lines_tell_when_they_were_made_whatever_the_counters_say(
-    came_over_s: float, as_made: bool
+    came_over_s: float,
+    as_made: bool,  # noqa: FBT001 - what is expected
 ) -> None:
     # The model had thought for two seconds before it wrote for one.
     stream = Stream()
