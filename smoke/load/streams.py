@@ -24,7 +24,9 @@ WARM_UP_S = 30
 _BUSY = frozenset({429, 502, 503})
 _LONG_TOKENS = 400
 LONG_STREAMS = 5
-_TELLING_S = 0.500
+FEWEST_TELLING = 3
+"""Of long streams a few may be over too soon to tell."""
+_TELLING_S = 0.300
 """Quicker streams a busy machine may send at once, held back or not."""
 _LINES_A_READ = 8
 _UNSEEN_S = 0.075

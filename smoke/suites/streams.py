@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from smoke.bench import upstream_of
 from smoke.judging import judge_percentile, judge_share
-from smoke.load.streams import LONG_STREAMS, flowed
+from smoke.load.streams import FEWEST_TELLING, flowed
 from smoke.statistics import Distribution
 from smoke.verdict import Check, judged
 from smoke.wording import percent, prefix, seconds
@@ -145,7 +145,7 @@ def _flow(check: _Make, name: str, load: StreamLoad) -> Check:
     share = sum(flowed(answer) for answer in telling) / max(1, len(telling))
     verdict: Verdict = judged(share >= _FLOWING)
     detail = "the rest was held back on the way" if share < 1 else ""
-    if len(telling) < LONG_STREAMS:
+    if len(telling) < FEWEST_TELLING:
         verdict = "inconclusive"
         detail = "the model writes too fast to tell whether its tokens are held back"
     return check(
