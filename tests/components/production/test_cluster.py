@@ -50,7 +50,8 @@ def changed(name: str, change: Callable[[dict[str, Any]], object]) -> Recording:
 
 def waits_for(recording: Recording, resource: Recorded, other: Recorded) -> bool:
     """Whether a resource comes after another, directly or by what it depends on."""
-    seen, todo = set(), [resource]
+    seen: set[str] = set()
+    todo = [resource]
     while todo:
         for urn in todo.pop().depends_on - seen:
             if urn == other.urn:
