@@ -69,7 +69,7 @@ def read(path: Path) -> Document:
         ) from None
     if not isinstance(node, yaml.MappingNode):
         raise SiteErrors(
-            [SiteError(file, 1, "", "is no site; start with `name:`, `network:`, `hosts:`")]
+            [SiteError(file, 1, "", "has no names at its top; start with `name:`")]
         )
     document = Document({}, {(): Position(file, 1)})
     document.data = _plain(loader, node, (), file, document)

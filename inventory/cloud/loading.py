@@ -6,16 +6,18 @@ from pathlib import Path
 
 from inventory.cloud.checks import check
 from inventory.cloud.model import Environment
-from inventory.errors import HearthError
-from inventory.loading import load_file
+from inventory.loading import Form, load_file
 from inventory.paths import PROJECT
 
 ENVIRONMENTS = PROJECT / "inventory" / "environments"
+ENVIRONMENT = Form(
+    Environment, check, ENVIRONMENTS, "environment", "hearth schema --environment"
+)
 
 
 def environments() -> list[str]:
     """The names of those that the project has."""
-    return sorted(path.stem for path in ENVIRONMENTS.glob("*.yaml"))
+    return ENVIRONMENT.names()
 
 
 def environment_path(environment: str) -> Path:
@@ -24,15 +26,7 @@ def environment_path(environment: str) -> Path:
     Raises:
         HearthError: there is none.
     """
-    path = Path(environment)
-    if path.suffix not in {".yaml", ".yml"}:
-        path = ENVIRONMENTS / f"{environment}.yaml"
-    if not path.is_file():
-        raise HearthError(
-            f"{environment}: no such environment ({path}); name one of "
-            f"{', '.join(environments())}, or give the path of a .yaml file"
-        )
-    return path
+    return ENVIRONMENT.path(environment)
 
 
 def load_environment(environment: str) -> Environment:
@@ -42,4 +36,4 @@ def load_environment(environment: str) -> Environment:
         SiteErrors: with all that is wrong, one error a line.
         HearthError: where there is no such file.
     """
-    return load_file(environment_path(environment), Environment, check, ENVIRONMENTS)
+    return load_file(environment_path(environment), ENVIRONMENT)
