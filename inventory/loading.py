@@ -118,13 +118,6 @@ def _read_with_bases(path: Path, above: tuple[Path, ...], home: Path) -> Documen
     return document.overlay(_read_with_bases(base_path, (path, *above), home), source)
 
 
-_FAULTS = {
-    "string_type": "is no text; write it in quotes",
-    "ip_v4_network": "is no network; write its first address and prefix, as 10.20.0.0/16",
-}
-"""Where pydantic's own words do not say what to do."""
-
-
 def _without_echoes(errors: list[ErrorDetails]) -> list[ErrorDetails]:
     """The errors without those of lists that are too short because an item of them is wrong."""
     places = [error["loc"] for error in errors]
@@ -138,16 +131,8 @@ def _without_echoes(errors: list[ErrorDetails]) -> list[ErrorDetails]:
 
 def _explain(source: Document, detail: ErrorDetails, schema_command: str) -> SiteError:
     path = tuple(part for part in detail["loc"] if part != "[key]")
-    if detail["type"] == "missing":
-        return source.error(path, "missing; add it")
-    if fault := _FAULTS.get(detail["type"]):
-        return source.error(path, f"{fault} ({_shown(detail['input'])})")
-    if detail["type"] == "too_short":
-        there, least = detail["ctx"]["actual_length"], detail["ctx"]["min_length"]
-        return source.error(path, f"has {there} entries; give it at least {least}")
-    if detail["type"] == "extra_forbidden":
-        what = f"unknown name; remove it, or see `{schema_command}` for what may stand here"
-        return source.error(path, what)
+    if remedy := _remedy(detail, schema_command):
+        return source.error(path, remedy)
     if detail.get("ctx", {}).get("pattern") == NAME_PATTERN:
         what = "is no name; use lower-case letters, digits and dashes, at most 31, a letter first"
         return source.error(path, what)
@@ -156,6 +141,21 @@ def _explain(source: Document, detail: ErrorDetails, schema_command: str) -> Sit
     if message.startswith("unknown "):
         return source.error(path, message)
     return source.error(path, f"{message} ({_shown(detail['input'])})")
+
+
+def _remedy(detail: ErrorDetails, schema_command: str) -> str:
+    """What to do, where pydantic's own words do not say it; empty elsewhere."""
+    kind, shown, context = detail["type"], _shown(detail["input"]), detail.get("ctx", {})
+    return {
+        "missing": "missing; add it",
+        "extra_forbidden": f"unknown name; remove it, or see `{schema_command}` for what may "
+        "stand here",
+        "string_type": f"is no text; write it in quotes ({shown})",
+        "ip_v4_network": "is no network; write its first address and prefix, as 10.20.0.0/16 "
+        f"({shown})",
+        "too_short": f"has {context.get('actual_length')} entries; give it at least "
+        f"{context.get('min_length')}",
+    }.get(kind, "")
 
 
 def _shown(value: Any) -> str:

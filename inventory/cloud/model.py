@@ -11,7 +11,7 @@ from datetime import time
 from ipaddress import IPv4Network
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
 from inventory.cloud.instances import CACHE_TYPES, DATABASE_CLASSES, INSTANCE_TYPES, with_gpu_memory
 from inventory.model import LABEL, Model, Percent, known
@@ -104,7 +104,12 @@ def _quoted_time(value: Any) -> Any:
     return value
 
 
-TimeOfDay = Annotated[time, BeforeValidator(_quoted_time), _text(_TIME)]
+TimeOfDay = Annotated[
+    time,
+    BeforeValidator(_quoted_time),
+    PlainSerializer(lambda value: f"{value:%H:%M}", return_type=str, when_used="json"),
+    _text(_TIME),
+]
 Days = Annotated[int, Field(ge=1)]
 LogDays = Literal[1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 3653]
 """How long CloudWatch can be told to keep logs."""
