@@ -28,6 +28,8 @@ HOME = "us-east-1"
 SPOT_DAYS = 30
 """Of the history that a spread is taken from; AWS keeps 90."""
 _AT_ONCE = 8
+_SECONDS, _TRIES = 20, 3
+_LIST = "pricing"
 _UNITS: dict[Unit, tuple[str, ...]] = {
     "hour": ("hr", "hour"),
     "LCU-hour": ("lcu",),
@@ -82,16 +84,20 @@ def _clients(regions: Iterable[str]) -> dict[str, Any]:
     """Clients of EC2 by region, and the price list's under its own name."""
     try:
         import boto3  # noqa: PLC0415 - an optional extra
+        from botocore.config import Config  # noqa: PLC0415
         from botocore.exceptions import BotoCoreError  # noqa: PLC0415
     except ImportError:
         raise HearthError(
             "AWS is asked with boto3, which is not installed; "
             "install requirements/production.txt; the table is as it was"
         ) from None
-    make: Any = boto3.client
+    make: Any = boto3.Session().client
+    config = Config(
+        connect_timeout=_SECONDS, read_timeout=_SECONDS, retries={"total_max_attempts": _TRIES}
+    )
     try:
-        found = {region: make("ec2", region_name=region) for region in regions}
-        return found | {"pricing": make("pricing", region_name=HOME)}
+        found = {region: make("ec2", region_name=region, config=config) for region in regions}
+        return found | {_LIST: make("pricing", region_name=HOME, config=config)}
     except BotoCoreError as error:
         raise _unreachable(error) from None
 
@@ -114,9 +120,7 @@ def _ask(
     missing: list[str] = []
     with ThreadPoolExecutor(max_workers=_AT_ONCE) as threads:
         waiting = {
-            (query.key, region): threads.submit(
-                _list_price, clients["pricing"], query, region, today
-            )
+            (query.key, region): threads.submit(_list_price, clients[_LIST], query, region, today)
             for query, region in _places(regions)
         } | {
             (f"spot.{name}", region): threads.submit(

@@ -29,7 +29,8 @@ from inventory.cloud.prices import GLOBAL, Price, PriceTable, Spread, load_price
 from inventory.errors import HearthError
 from inventory.units import GIB
 
-TABLE = load_prices()
+PRICES = Path(__file__).parents[1] / "environments" / "prices.yaml"
+TABLE = load_prices(PRICES)
 PRODUCTION = load_environment("production")
 DEV = load_environment("dev")
 CAPACITY = {
