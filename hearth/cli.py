@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 from rich.table import Table
+from typer.core import TyperGroup
 
 from hearth.console import Step, err, out, step
 from inventory.errors import HearthError
@@ -33,7 +34,18 @@ if TYPE_CHECKING:
     from smoke.drills.drill import Drill
     from smoke.report import Report
 
-LAB, SITE, STEP = "The whole lab", "A site", "A step alone"
+LAB, SITE, CLOUD, STEP = "The whole lab", "A site", "An environment on AWS", "A step alone"
+
+
+class DefaultCommand(TyperGroup):
+    """A group whose first command is meant where none is named: `cost dev` is `cost show dev`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Puts the first command's name before arguments that name none."""
+        if args and args[0] not in {*self.commands, *self.get_help_option_names(ctx)}:
+            args = [next(iter(self.commands)), *args]
+        return super().parse_args(ctx, args)
+
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -45,6 +57,13 @@ sandbox_app = typer.Typer(
     no_args_is_help=True, help="A whole lab on this machine, booted for real."
 )
 app.add_typer(sandbox_app, name="sandbox", rich_help_panel=STEP)
+cost_app = typer.Typer(
+    cls=DefaultCommand,
+    no_args_is_help=True,
+    subcommand_metavar="ENVIRONMENT | refresh",
+    help="What an environment on AWS costs a month; `show` may be left out.",
+)
+app.add_typer(cost_app, name="cost", rich_help_panel=CLOUD)
 
 SiteArgument = Annotated[
     str, typer.Argument(metavar="SITE", help="a site's name, or the path of its .yaml file")
@@ -284,8 +303,22 @@ def _step_unless(title: str, *, quiet: bool) -> Iterator[Step]:
 
 
 @app.command(rich_help_panel=SITE)
-def check(site: SiteArgument, *, as_json: JsonOption = False) -> None:
-    """Say everything that is wrong with a site, or how its boards' memory is used."""
+def check(
+    site: Annotated[
+        str,
+        typer.Argument(
+            metavar="SITE|ENVIRONMENT", help="a site's or an environment's name, or a .yaml file"
+        ),
+    ],
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Say everything that is wrong with a site or an environment, or what it comes to."""
+    from inventory.cloud.loading import ENVIRONMENT, kind_of  # noqa: PLC0415 - few need it
+
+    if kind_of(site) is ENVIRONMENT:
+        _check_environment(site, as_json=as_json)
+        return
     loaded = load(site)
     budgets = [_budget(loaded, name) for name in loaded.hosts]
     planned = [p.reference for p in loaded.placements() if not p.provisioned]
@@ -308,6 +341,26 @@ def check(site: SiteArgument, *, as_json: JsonOption = False) -> None:
         out.print(f"\nplanned, not provisioned yet: {', '.join(planned)}")
     if by_tag := len(loaded.unpinned):
         out.print(f"\n{by_tag} images are named by their tags: `hearth pin {site}` tells digests")
+
+
+def _check_environment(argument: str, *, as_json: bool) -> None:
+    from inventory.cloud.loading import load_environment  # noqa: PLC0415 - few need it
+    from inventory.cloud.summary import summary  # noqa: PLC0415
+
+    environment = load_environment(argument)
+    if as_json:
+        sys.stdout.write(environment.model_dump_json() + "\n")
+        return
+    table = Table(
+        title=f"{environment.name}: sound",
+        title_justify="left",
+        box=None,
+        show_header=False,
+        pad_edge=False,
+    )
+    for subject, what in summary(environment).items():
+        table.add_row(subject, escape(what))
+    out.print(table)
 
 
 def _budget(site: Site, host_name: str) -> dict[str, Any]:
@@ -373,9 +426,77 @@ def pin(site: SiteArgument) -> None:
 
 
 @app.command(name="schema", rich_help_panel=SITE)
-def print_schema() -> None:
+def print_schema(
+    *,
+    environment: Annotated[
+        bool, typer.Option("--environment", help="of environments on AWS, not of sites")
+    ] = False,
+) -> None:
     """Print the JSON Schema of site files, for editors."""
-    sys.stdout.write(json.dumps(schema(), indent=2) + "\n")
+    from inventory.cloud.loading import ENVIRONMENT  # noqa: PLC0415 - few need it
+
+    found = ENVIRONMENT.schema() if environment else schema()
+    sys.stdout.write(json.dumps(found, indent=2) + "\n")
+
+
+@cost_app.command("show")
+def cost(
+    environment: Annotated[
+        str, typer.Argument(metavar="ENVIRONMENT", help="its name, or the path of its .yaml file")
+    ],
+    *,
+    compare: Annotated[
+        str | None, typer.Option(metavar="OTHER", help="put this environment's cost beside it")
+    ] = None,
+    capacity: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="size the GPU nodes by this `hearth capacity --json`"),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what an environment on AWS costs a month, what has no price, what would be cheaper.
+
+    Exit codes: 0 it is told, 1 it cannot be.
+    """
+    from datetime import UTC, datetime  # noqa: PLC0415 - only this command needs it
+
+    from hearth.cost.report import report  # noqa: PLC0415
+    from hearth.cost.sizing import read_rate  # noqa: PLC0415
+    from hearth.cost.terminal import show  # noqa: PLC0415
+    from inventory.cloud.loading import load_environment  # noqa: PLC0415
+    from inventory.cloud.prices import load_prices  # noqa: PLC0415
+
+    loaded = load_environment(environment)
+    other = None if compare is None else load_environment(compare)
+    measured = None if capacity is None else read_rate(capacity)
+    found = report(loaded, load_prices(), datetime.now(UTC).date(), measured, other)
+    if as_json:
+        sys.stdout.write(found.to_json() + "\n")
+    else:
+        show(found, out)
+
+
+@cost_app.command("refresh")
+def cost_refresh(
+    *,
+    region: Annotated[
+        list[str] | None, typer.Option(help="those of the table, if left out; repeatable")
+    ] = None,
+) -> None:
+    """Ask AWS for today's prices, and write them to the price table.
+
+    Takes credentials of any account: its price list and the history of spot prices are read.
+
+    Exit codes: 0 every price is of today, 1 some are as they were, or AWS could not be asked.
+    """
+    from hearth.cost.refresh import refresh  # noqa: PLC0415 - only this command needs it
+
+    with step("prices") as progress:
+        found = refresh(region or [], progress)
+        progress.summary = f"{found.found} of today, {len(found.missing)} as they were"
+    for what in found.missing:
+        out.print(f"    {escape(what)}", soft_wrap=True)
+    raise typer.Exit(int(bool(found.missing)))
 
 
 @app.command(rich_help_panel=SITE)

@@ -68,9 +68,7 @@ def read(path: Path) -> Document:
             [SiteError(file, 1, "", f"is not YAML ({error}); write it as UTF-8 text")]
         ) from None
     if not isinstance(node, yaml.MappingNode):
-        raise SiteErrors(
-            [SiteError(file, 1, "", "is no site; start with `name:`, `network:`, `hosts:`")]
-        )
+        raise SiteErrors([SiteError(file, 1, "", "has no names at its top; start with `name:`")])
     document = Document({}, {(): Position(file, 1)})
     document.data = _plain(loader, node, (), file, document)
     if document.errors:

@@ -5,20 +5,26 @@ Each rule is a generator of (path, fault and remedy).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from zoneinfo import available_timezones
 
 from inventory.cloud.instances import INSTANCE_TYPES
 from inventory.cloud.model import Environment
 from inventory.document import Document, Path_
 from inventory.errors import SiteError
-from inventory.units import format_size
+from inventory.units import GIB, format_size
 
 Finding = tuple[Path_, str]
 LARGEST, SMALLEST = 16, 20
 """Prefixes of a VPC: what AWS allows, and what three subnets in three zones need."""
 OPEN = 8
 """A network with a shorter prefix than this is half of the world."""
+LEAST_DISK = 20 * GIB
+"""Of a node, which its operating system and a few images fill; RDS sells no less either."""
+REDIS_UNTIL, VALKEY_FROM = (7, 1), (7, 2)
+"""Versions that ElastiCache has: Redis until its licence changed, Valkey since."""
+EVEN_HOUR = 100 / 24
+"""The per cent of a day's requests that each hour has where none is busier."""
 
 
 def check(environment: Environment, source: Document) -> list[SiteError]:
@@ -46,22 +52,52 @@ def _api(environment: Environment) -> Iterator[Finding]:
             )
 
 
+def _system(environment: Environment) -> Iterator[Finding]:
+    """Nodes that have what they need, and no GPU."""
+    system = environment.cluster.system
+    path = ("cluster", "system")
+    if INSTANCE_TYPES[system.instance_type].gpu is not None:
+        without = [name for name, kind in INSTANCE_TYPES.items() if kind.gpu is None]
+        yield (
+            (*path, "instance_type"),
+            f"{system.instance_type} has a GPU, which nothing there uses; take one of "
+            f"{', '.join(without)}",
+        )
+
+
+def _disks(environment: Environment) -> Iterator[Finding]:
+    """Room for an operating system and images."""
+    cluster = environment.cluster
+    for name, disk in (("system", cluster.system.disk), ("gpu", cluster.gpu.disk)):
+        if disk < LEAST_DISK:
+            yield (
+                ("cluster", name, "disk"),
+                f"is {format_size(disk)}; a node needs {format_size(LEAST_DISK)} at least",
+            )
+
+
 def _gpu(environment: Environment) -> Iterator[Finding]:
     """A pool that can hold the model, and numbers that go up."""
     gpu, path = environment.cluster.gpu, ("cluster", "gpu")
+    base = INSTANCE_TYPES[gpu.base_instance_type]
     if not gpu.instance_types:
         yield (
             (*path, "gpu_memory"),
             f"no instance type has {format_size(gpu.gpu_memory)} on one accelerator and "
             f"{gpu.most_cpus} processors at most; ask for less, or raise most_cpus",
         )
-    base = INSTANCE_TYPES[gpu.base_instance_type].gpu
-    if base is None or base.memory_bytes < gpu.gpu_memory:
+    elif base.gpu is None or base.gpu.memory_bytes < gpu.gpu_memory:
+        held = format_size(base.gpu.memory_bytes) if base.gpu else "no GPU"
         yield (
             (*path, "base_instance_type"),
-            f"{gpu.base_instance_type} has {format_size(base.memory_bytes) if base else 'no GPU'}, "
-            f"the model needs {format_size(gpu.gpu_memory)}; take one of "
-            f"{', '.join(gpu.instance_types)}",
+            f"{gpu.base_instance_type} has {held}, the model needs {format_size(gpu.gpu_memory)}; "
+            f"take one of {', '.join(gpu.instance_types)}",
+        )
+    elif base.cpus > gpu.most_cpus:
+        yield (
+            (*path, "base_instance_type"),
+            f"{gpu.base_instance_type} has {base.cpus} processors, most_cpus is {gpu.most_cpus}; "
+            f"take one of {', '.join(gpu.instance_types)}",
         )
     if not gpu.base <= gpu.typical <= gpu.most:
         yield (
@@ -94,6 +130,11 @@ def _off_peak(environment: Environment) -> Iterator[Finding]:
 def _database(environment: Environment) -> Iterator[Finding]:
     """Room to grow."""
     database = environment.database
+    if database.storage < LEAST_DISK:
+        yield (
+            ("database", "storage"),
+            f"is {format_size(database.storage)}; RDS has {format_size(LEAST_DISK)} at least",
+        )
     if database.most_storage < database.storage:
         yield (
             ("database", "most_storage"),
@@ -103,8 +144,20 @@ def _database(environment: Environment) -> Iterator[Finding]:
 
 
 def _cache(environment: Environment) -> Iterator[Finding]:
-    """A failover needs somebody to fail over to."""
-    if environment.cache.replicas == 0 and environment.database.multi_az:
+    """An engine that there is; a failover needs somebody to fail over to."""
+    cache = environment.cache
+    version = tuple(int(part) for part in cache.version.split("."))
+    if cache.engine == "redis" and version > REDIS_UNTIL:
+        yield (
+            ("cache", "version"),
+            f"ElastiCache has no Redis {cache.version}; take 7.1, or engine: valkey",
+        )
+    if cache.engine == "valkey" and version < VALKEY_FROM:
+        yield (
+            ("cache", "version"),
+            f"ElastiCache has no Valkey {cache.version}; take 8.2, or engine: redis",
+        )
+    if cache.replicas == 0 and environment.database.multi_az:
         yield (
             ("cache", "replicas"),
             "is 0 where the database has a standby: nobody takes over; give it one, or set "
@@ -170,11 +223,35 @@ def _traffic(environment: Environment) -> Iterator[Finding]:
             f"is {traffic.peak_requests_per_day}, less than an ordinary day's "
             f"{traffic.requests_per_day}; raise it",
         )
+    if traffic.peak_hour_share < EVEN_HOUR:
+        yield (
+            ("traffic", "peak_hour_share"),
+            f"is {traffic.peak_hour_share}; the busiest of 24 hours has more than 4 % of a day",
+        )
+
+
+def _once(environment: Environment) -> Iterator[Finding]:
+    """Lists that name each thing once."""
+    network, cluster = environment.network, environment.cluster
+    lists: tuple[tuple[Path_, Sequence[object]], ...] = (
+        (("network", "gateway_endpoints"), network.gateway_endpoints),
+        (("network", "interface_endpoints"), network.interface_endpoints),
+        (("cluster", "public_from"), cluster.public_from),
+        (("cluster", "logs"), cluster.logs),
+        (("images", "repositories"), environment.images.repositories),
+        (("observability", "alarm_emails"), environment.observability.alarm_emails),
+    )
+    for path, values in lists:
+        for index, value in enumerate(values):
+            if value in values[:index]:
+                yield (*path, index), f"names {value} again; remove it"
 
 
 RULES: tuple[Callable[[Environment], Iterator[Finding]], ...] = (
     _network,
     _api,
+    _system,
+    _disks,
     _gpu,
     _off_peak,
     _database,
@@ -183,4 +260,5 @@ RULES: tuple[Callable[[Environment], Iterator[Finding]], ...] = (
     _vault,
     _domain,
     _traffic,
+    _once,
 )

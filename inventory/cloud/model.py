@@ -5,21 +5,111 @@ Components are declared from it, its cost is computed from it, an account is aud
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from datetime import time
 from ipaddress import IPv4Network
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
 from inventory.cloud.instances import CACHE_TYPES, DATABASE_CLASSES, INSTANCE_TYPES, with_gpu_memory
 from inventory.model import LABEL, Model, Percent, known
 from inventory.units import GIB, Bytes, Name
 
-Region = Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]
-Account = Annotated[str, Field(pattern=r"^\d{12}$")]
-Domain = Annotated[str, Field(pattern=rf"^({LABEL}\.)+{LABEL}$", max_length=253)]
-Email = Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")]
-Repository = Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]
+
+def _like(pattern: str, fault: str) -> Callable[[str], str]:
+    """A check that a text has a form; the fault names the form, as the pattern would not."""
+
+    def check(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise ValueError(fault)
+        return value
+
+    return check
+
+
+_REGION = r"^[a-z]{2}(-[a-z]+)+-\d$"
+_ACCOUNT = r"^\d{12}$"
+_DOMAIN = rf"^({LABEL}\.)+{LABEL}$"
+_EMAIL = r"^[^@\s]+@[^@\s]+\.[^@\s]+$"
+_REPOSITORY = r"^[\w.-]+/[\w.-]+$"
+_ROLE = r"^[\w+=,.@/-]+$"
+_KUBERNETES = r"^1\.\d{2}$"
+_POSTGRESQL = r"^\d{2}\.\d{1,2}$"
+_CACHE_VERSION = r"^\d\.\d$"
+_TLS_POLICY = r"^ELBSecurityPolicy-TLS13-1-[23]-[\w-]+$"
+_TIME = r"^([01]\d|2[0-3]):[0-5]\d$"
+
+
+def _text(pattern: str) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "pattern": pattern})
+
+
+Region = Annotated[
+    str, AfterValidator(_like(_REGION, "is no region; write it as us-east-1")), _text(_REGION)
+]
+Account = Annotated[
+    str,
+    AfterValidator(_like(_ACCOUNT, "is no account; write its 12 digits in quotes")),
+    _text(_ACCOUNT),
+]
+Domain = Annotated[
+    str,
+    Field(max_length=253),
+    AfterValidator(_like(_DOMAIN, "is no domain; write it as llm.example.com, in lower case")),
+    _text(_DOMAIN),
+]
+Email = Annotated[
+    str, AfterValidator(_like(_EMAIL, "is no address; write it as me@example.com")), _text(_EMAIL)
+]
+Repository = Annotated[
+    str,
+    AfterValidator(_like(_REPOSITORY, "is no repository of GitHub; write owner/name")),
+    _text(_REPOSITORY),
+]
+Role = Annotated[
+    str,
+    AfterValidator(_like(_ROLE, "is no role; write its name, with its path if it has one")),
+    _text(_ROLE),
+]
+KubernetesVersion = Annotated[
+    str,
+    AfterValidator(_like(_KUBERNETES, "is no version of EKS; write it as 1.36")),
+    _text(_KUBERNETES),
+]
+PostgresVersion = Annotated[
+    str,
+    AfterValidator(_like(_POSTGRESQL, "is no version of PostgreSQL; write it as 17.9")),
+    _text(_POSTGRESQL),
+]
+CacheVersion = Annotated[
+    str,
+    AfterValidator(_like(_CACHE_VERSION, "is no version of a cache; write it as 8.2")),
+    _text(_CACHE_VERSION),
+]
+TlsPolicy = Annotated[
+    str,
+    AfterValidator(
+        _like(_TLS_POLICY, "admits TLS older than 1.2; take one of ELBSecurityPolicy-TLS13-1-2-*")
+    ),
+    _text(_TLS_POLICY),
+]
+
+
+def _quoted_time(value: Any) -> Any:
+    """Refuses what YAML makes of a bare 20:00: a number of base 60."""
+    if not isinstance(value, time) and not (isinstance(value, str) and re.fullmatch(_TIME, value)):
+        raise ValueError('is no time of day; write it in quotes, as "20:00"')
+    return value
+
+
+TimeOfDay = Annotated[
+    time,
+    BeforeValidator(_quoted_time),
+    PlainSerializer(lambda value: f"{value:%H:%M}", return_type=str, when_used="json"),
+    _text(_TIME),
+]
 Days = Annotated[int, Field(ge=1)]
 LogDays = Literal[1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 3653]
 """How long CloudWatch can be told to keep logs."""
@@ -110,8 +200,8 @@ class OffPeak(Model):
     Both hours in the given time zone; a span over midnight is one.
     """
 
-    begins: time
-    ends: time
+    begins: TimeOfDay
+    ends: TimeOfDay
     time_zone: str = Field(default="UTC", description="of the IANA's data base")
     weekends: bool = Field(default=True, description="whether Saturday and Sunday are off-peak")
     gpu_nodes: int = Field(default=1, ge=0, description="nodes that are left, base included")
@@ -120,7 +210,7 @@ class OffPeak(Model):
 class Administrator(Model):
     """A role of the account that administers the cluster."""
 
-    role: Annotated[str, Field(pattern=r"^[\w+=,.@/-]+$")] = Field(description="its name or path")
+    role: Role = Field(description="its name or path")
     policy: Literal["admin", "view"] = "admin"
 
 
@@ -130,7 +220,7 @@ class Cluster(Model):
     Its API is private; `public_from` opens it to the networks named there.
     """
 
-    version: Annotated[str, Field(pattern=r"^1\.\d{2}$")] = "1.36"
+    version: KubernetesVersion = "1.36"
     extended_support: bool = Field(
         default=False, description="whether to pay for an old version rather than be upgraded"
     )
@@ -152,7 +242,7 @@ class Cluster(Model):
 class Database(Model):
     """PostgreSQL."""
 
-    version: Annotated[str, Field(pattern=r"^\d{2}\.\d{1,2}$")] = "17.9"
+    version: PostgresVersion = "17.9"
     instance_class: DatabaseClass = "db.m7g.large"
     multi_az: bool = True
     storage: Bytes = 50 * GIB
@@ -165,7 +255,7 @@ class Cache(Model):
     """Answers that were given already, so that the model need not give them again."""
 
     engine: Literal["valkey", "redis"] = "valkey"
-    version: Annotated[str, Field(pattern=r"^\d\.\d$")] = "8.2"
+    version: CacheVersion = "8.2"
     node_type: CacheType = "cache.m7g.large"
     replicas: int = Field(default=1, ge=0, le=5, description="beside the primary, in other zones")
     snapshot_days: int = Field(default=7, ge=0, le=35)
@@ -216,7 +306,7 @@ class Edge(Model):
     requests_per_5_minutes: int = Field(
         default=2000, ge=10, description="of one address; more are refused by the firewall"
     )
-    tls_policy: str = "ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09"
+    tls_policy: TlsPolicy = "ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09"
     failover: bool = Field(
         default=True, description="whether a static page elsewhere answers while the service cannot"
     )
