@@ -13,6 +13,12 @@ from typing import Any
 ACCOUNT, REGION = "123456789012", "us-east-1"
 """The account is the one that Amazon's documentation uses."""
 
+OFFLINE = "HEARTH_OFFLINE"
+"""Variable with the URL of the one backend whose state may hold what is made up."""
+
+BACKEND = "PULUMI_BACKEND_URL"
+"""Pulumi's variable for the backend that it uses."""
+
 Properties = Mapping[str, Any]
 
 
@@ -52,6 +58,8 @@ def made_id(kind: str, name: str, urn: str, inputs: Properties) -> str:
         return f"{prefix}-{digest(urn)}"
     if kind == "kms/key:Key":
         return _uuid(urn)
+    if kind == "rds/instance:Instance":  # its name may change, so it is known by another
+        return f"db-{digest(urn).upper()}"
     given = next((inputs[key] for key in _NAMED_BY if isinstance(inputs.get(key), str)), None)
     return given or f"{name}-{digest(urn)[:7]}"
 
@@ -68,8 +76,16 @@ def made_outputs(kind: str, name: str, urn: str, inputs: Properties) -> dict[str
     }
     if kind.startswith(("iam/", "cloudfront/", "route53/")):
         common["arn"] = f"arn:aws:{service}::{ACCOUNT}:{tail}/{id_}"
-    made = _MADE.get(kind)
-    return {"name": id_, **common, **(made(id_, inputs) if made else {}), **inputs}
+    make = _MADE.get(kind)
+    made = {"name": id_, **common, **(make(id_, inputs) if make else {})}
+    if isinstance(inputs.get("tags"), Mapping):
+        made["tagsAll"] = inputs["tags"]
+    return {**made, **{key: _completed(made.get(key), value) for key, value in inputs.items()}}
+
+
+def _completed(made: Any, given: Any) -> Any:
+    """What was given, with what AWS adds within it."""
+    return {**made, **given} if isinstance(made, Mapping) and isinstance(given, Mapping) else given
 
 
 def _uuid(urn: str) -> str:
@@ -77,13 +93,12 @@ def _uuid(urn: str) -> str:
     return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-8{text[17:20]}-{text[20:32]}"
 
 
-def _cluster(id_: str, inputs: Properties) -> dict[str, Any]:
-    vpc = {**inputs.get("vpcConfig", {}), "clusterSecurityGroupId": f"sg-{digest(id_)}"}
+def _cluster(id_: str, _inputs: Properties) -> dict[str, Any]:
     return {
         "endpoint": f"https://{digest(id_).upper()}.gr7.{REGION}.eks.amazonaws.com",
         "certificateAuthority": {"data": "bWFkZSB1cA=="},
         "certificateAuthorities": [{"data": "bWFkZSB1cA=="}],
-        "vpcConfig": vpc,
+        "vpcConfig": {"clusterSecurityGroupId": f"sg-{digest(id_)}"},
         "identities": [
             {"oidcs": [{"issuer": f"https://oidc.eks.{REGION}.amazonaws.com/id/{id_}"}]}
         ],
@@ -91,14 +106,17 @@ def _cluster(id_: str, inputs: Properties) -> dict[str, Any]:
     }
 
 
-def _database(id_: str, _inputs: Properties) -> dict[str, Any]:
-    address = f"{id_}.{digest(id_)[:12]}.{REGION}.rds.amazonaws.com"
+def _database(id_: str, inputs: Properties) -> dict[str, Any]:
+    name = inputs.get("identifier", id_.lower())
+    address = f"{name}.{digest(id_)[:12]}.{REGION}.rds.amazonaws.com"
     secret = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:rds!db-{digest(id_)}"
     return {
         "address": address,
         "endpoint": f"{address}:5432",
         "port": 5432,
-        "resourceId": f"db-{digest(id_).upper()}",
+        "arn": f"arn:aws:rds:{REGION}:{ACCOUNT}:db:{name}",
+        "identifier": name,
+        "resourceId": id_,
         "masterUserSecrets": [{"secretArn": secret, "secretStatus": "active", "kmsKeyId": ""}],
     }
 
