@@ -11,7 +11,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata, util
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import Any
 
 import yaml
 
+from hearth.aws_account import require_account
 from hearth.plan import Plan, plan_from
 from hearth.processes import Finished, stream
 from hearth.updates import Changes, Progress, counts, show
@@ -33,7 +34,6 @@ STAND_IN = PROJECT / "tools" / "stand_in"
 OFFLINE_HOME = PROJECT / ".hearth" / "offline"
 PLUGIN = "pulumi-resource-aws"
 SETTING = "hearth:environment"
-_PROTECTED = re.compile(r"resource \"(\S+)\" cannot be deleted|[Rr]esource (\S+::\S+) .*protected")
 _SHOWN_ERRORS = 12
 
 
@@ -84,6 +84,47 @@ def offline_place(home: Path = OFFLINE_HOME, backend: str | None = None) -> Plac
     return Place(home, url, None, variables, offline=True)
 
 
+def online_place(argument: str, environment: Environment) -> Place:
+    """The place of what an account has; nothing is changed in it.
+
+    The state is in the environment's bucket, or where PULUMI_BACKEND_URL says.
+
+    Raises:
+        HearthError: There is no account, no bucket, or no plugin to be had.
+    """
+    account = require_account(argument, environment)
+    from hearth.state_backend import backend_of, has_bucket  # noqa: PLC0415 - imports boto3
+
+    own = backend_of(environment, account)
+    url = os.environ.get(BACKEND) or own.url
+    is_own = url.startswith(f"s3://{own.bucket}?")
+    if is_own and not has_bucket(own, account):
+        raise HearthError(
+            f"{argument}: there is no bucket for its state ({own.bucket}) in {account.id}; "
+            f"`hearth backend aws {argument}` makes it"
+        )
+    variables = {**toolchain.environment(), BACKEND: url}
+    _require_plugin(argument, variables)
+    secrets = own.secrets_provider if is_own else None
+    return Place(PROJECT, url, secrets, variables, offline=False)
+
+
+def _require_plugin(argument: str, variables: Mapping[str, str]) -> None:
+    """Has Pulumi install the official plugin where it is not there yet."""
+    if shutil.which(PLUGIN, path=variables["PATH"]):
+        return
+    version = metadata.version("pulumi-aws")
+    command = ["pulumi", "plugin", "install", "resource", "aws", version]
+    finished = stream(command, variables, lambda _: None)
+    if finished.code:
+        said = finished.output.strip().splitlines()[-1:] or ["it said nothing"]
+        raise HearthError(
+            f"{argument}: Pulumi's aws plugin {version} cannot be had ({said[0]}); connect this "
+            f"computer to get.pulumi.com, or put {PLUGIN} on PATH; without it there is the plan: "
+            f"`hearth preview {argument}`"
+        )
+
+
 class CloudStack:
     """The stack of an environment, in one place."""
 
@@ -120,17 +161,13 @@ class CloudStack:
         Raises:
             HearthError: with what is wrong.
         """
-        flags = ["--json", "--stack", self.environment.name]
+        flags = ["--json", "--show-sames", "--stack", self.environment.name]
         finished = self._run(["preview", *flags], lambda _: None)
-        start = finished.output.find("{")
-        try:
-            # What plugins print comes before it.
-            found, _ = json.JSONDecoder().raw_decode(finished.output[max(start, 0) :])
-        except ValueError:
-            found = {}
-        if finished.code:
+        found = _document(finished.output)
+        plan = plan_from(found, self.environment.name, offline=self.place.offline)
+        if finished.code and not plan.refused:
             raise HearthError(self._explain("preview", _told(found) or finished.output))
-        return plan_from(found, self.environment.name, offline=self.place.offline)
+        return plan
 
     def up(self, progress: Progress) -> Changes:
         """Makes the account what the environment says.
@@ -141,7 +178,17 @@ class CloudStack:
         return self._change("up", progress)
 
     def destroy(self, progress: Progress) -> Changes:
-        """Removes every resource, or none where one is protected."""
+        """Removes every resource, or none where one is protected.
+
+        The engine would find that out half way, with the rest deleted.
+
+        Raises:
+            HearthError: with what is protected, or with what went wrong.
+        """
+        exported = json.loads(self._pulumi("stack", "export", "--stack", self.environment.name))
+        resources = exported["deployment"].get("resources") or ()
+        if kept := [_told_of(resource) for resource in resources if resource.get("protect")]:
+            raise HearthError(self.refusal(kept))
         return self._change("destroy", progress)
 
     def remove(self) -> None:
@@ -173,22 +220,39 @@ class CloudStack:
         command += ["--non-interactive", "--color", "never"]
         return stream(command, self.place.variables, on_line)
 
+    def refusal(self, protected: Sequence[str]) -> str:
+        """Why nothing is done where something protected would be lost."""
+        flag = " --offline" if self.place.offline else ""
+        file = os.path.relpath(environment_path(self.argument))
+        return (
+            f"{self.argument}: nothing is deleted, as these are protected: {', '.join(protected)}\n"
+            f"to give up what they hold, set `protected: false` in {file}, run "
+            f"`hearth up {self.argument}{flag}` without other changes, then this again"
+        )
+
     def _explain(self, verb: str, output: str) -> str:
         name = self.environment.name
-        protected = dict.fromkeys(_names(output))
-        if protected:
-            return (
-                f"pulumi {verb} of {name}: refused, as these are protected: {', '.join(protected)}\n"
-                f"They hold data, or others need them. To give them up set `protected: false` in "
-                f"{environment_path(self.argument)}, run `hearth up {self.argument}`, then this again"
-            )
         lines = [line.strip() for line in output.splitlines()]
         errors = [line for line in lines if re.search(r"error|failed", line, re.IGNORECASE)]
         shown = "\n".join(f"    {line}" for line in errors[:_SHOWN_ERRORS]) or output[-1500:]
-        again = f"mend what is named above and run it again: it goes on from there"
+        again = "mend what is named above and run it again: it goes on from there"
         if "currently locked" in output:
             again = f"if no other update is under way: `pulumi cancel --stack {name}`"
         return f"pulumi {verb} of {name} failed:\n{shown}\n{again}"
+
+
+def _document(output: str) -> Mapping[str, Any]:
+    """The JSON in what was printed; what plugins say comes before it."""
+    start = output.find("{")
+    try:
+        found, _ = json.JSONDecoder().raw_decode(output[max(start, 0) :])
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _told_of(resource: Mapping[str, Any]) -> str:
+    return f"{resource['type'].rpartition(':')[2]} {resource['urn'].split('::', 3)[3]}"
 
 
 def _told(preview: Mapping[str, Any]) -> str:

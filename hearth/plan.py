@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -27,6 +27,7 @@ _STYLES: Mapping[Action, tuple[str, str, str]] = {
     "replace": ("!", "bold red", "REPLACE"),
     "delete": ("-", "red", "DELETE"),
 }
+_LOSING = ("replace", "delete")
 _STACK = "pulumi:pulumi:Stack"
 _PROVIDERS = "pulumi:providers:"
 
@@ -65,6 +66,8 @@ class Plan:
     offline: bool
     changes: tuple[Change, ...]
     unchanged: int
+    refused: tuple[str, ...] = ()
+    """Protected resources that it would delete: the engine stops at the first."""
 
     @property
     def counts(self) -> dict[Action, int]:
@@ -80,6 +83,7 @@ class Plan:
             "offline": self.offline,
             "counts": self.counts,
             "unchanged": self.unchanged,
+            "refused": list(self.refused),
             "changes": [asdict(change) for change in self.changes],
         }
 
@@ -99,7 +103,7 @@ class Plan:
             for change in of_it:
                 if change.action != "create":
                     _line(console, change.action, _words(change))
-        if self.counts.keys() & {"replace", "delete"}:
+        if self.counts.keys() & set(_LOSING):
             console.print(
                 "[bold red]Resources marked REPLACE or DELETE are lost with what is in them.[/]"
             )
@@ -123,7 +127,8 @@ def plan_from(output: Mapping[str, Any], environment: str, *, offline: bool) -> 
         if step["op"] in _ACTIONS and _is_resource(_state(step))
     )
     same = sum(1 for step in steps if step["op"] == "same" and _is_resource(_state(step)))
-    return Plan(environment, offline, changes, same)
+    refused = tuple(f"{c.kind} {c.name}" for c in changes if c.protected and c.action in _LOSING)
+    return Plan(environment, offline, changes, same, refused)
 
 
 def _state(step: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -160,11 +165,7 @@ def _line(console: Console, action: Action, text: str) -> None:
 def _words(change: Change) -> str:
     text = f"{change.kind} {change.name}"
     if paths := change.replacing or change.because:
-        text += f": {_listed(paths)}"
-    if change.protected and change.action in {"replace", "delete"}:
-        text += " (protected: will be refused)"
+        text += f": {', '.join(paths)}"
+    if change.protected and change.action in _LOSING:
+        text += " (protected: refused)"
     return text
-
-
-def _listed(paths: Iterable[str]) -> str:
-    return ", ".join(paths)

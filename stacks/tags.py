@@ -41,7 +41,7 @@ def tagging(tags: Mapping[str, str]) -> Transform:
             return None
         props: dict[str, Any] = {**args.props, "tags": _merged(args.props.get("tags"), tags)}
         if args.type_ == LAUNCH_TEMPLATE:
-            given = args.props.get("tagSpecifications") or []
+            given: Any = args.props.get("tagSpecifications") or []
             props["tagSpecifications"] = _specifications(given, tags)
         return pulumi.ResourceTransformResult(props, args.opts)
 

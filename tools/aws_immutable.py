@@ -1,8 +1,9 @@
 """What AWS cannot change in a resource that is there: another value makes another resource.
 
 From the Terraform provider that pulumi-aws 7.51 is built on (hashicorp/terraform-provider-aws 6,
-internal/service/*, attributes with `ForceNew` or `RequiresReplace`), for the types of the production
-stack. A type without a row is said to be updated in place; the official plugin knows better.
+internal/service/*, attributes with `ForceNew` or `RequiresReplace`), for the types of the
+production stack. A type without a row is said to be updated in place; the official plugin knows
+better: `hearth preview --online`.
 """
 
 from __future__ import annotations

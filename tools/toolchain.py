@@ -165,7 +165,7 @@ def environment() -> dict[str, str]:
     return {
         "PATH": os.pathsep.join(first + rest),
         "PULUMI_HOME": str(pulumi_home()),
-        # The engine wants the plugin of every SDK that is installed, whether a stack uses it or not.
+        # The engine would fetch the plugin of every SDK that is installed, used or not.
         "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
         "PULUMI_SKIP_UPDATE_CHECK": "true",
     }
