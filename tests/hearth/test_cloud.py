@@ -7,13 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from moto import mock_aws
 
-from hearth.cloud import CloudStack, Place, offline_place
-from hearth.plan import Plan
+from hearth.aws_account import require_account
+from hearth.cloud import CloudStack, Place, offline_place, online_place
+from hearth.processes import Finished
+from hearth.state_backend import backend_of, make_backend
 from inventory.cloud.loading import load_environment
 from inventory.errors import HearthError
 from inventory.paths import PROJECT
 from tools import toolchain
+from tools.aws_echo import BACKEND, OFFLINE
 
 
 def quiet(_line: str) -> None:
@@ -41,68 +45,46 @@ class Lab:
         return [r for r in found if r["type"].startswith("aws:")]
 
 
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
-    """A lab that is up: what its tests plan is against what was made up."""
+@pytest.fixture
+def lab(tmp_path: Path) -> Lab:
     toolchain.ensure(quiet, docker=False)
-    folder = tmp_path_factory.mktemp("offline")
-    lab = Lab(folder, offline_place(folder))
-    assert lab.stack().up(quiet).counts.keys() == {"created"}
-    return lab
+    return Lab(tmp_path, offline_place(tmp_path))
 
 
-def of_kind(plan: Plan, kind: str) -> dict[str, str]:
-    return {change.name: change.action for change in plan.changes if change.kind == kind}
-
-
-def test_what_the_stack_declares_is_there_with_its_tags(lab: Lab) -> None:
-    resources = lab.state()
-    (vpc,) = [r for r in resources if r["type"] == "aws:ec2/vpc:Vpc"]
+def test_an_environment_comes_changes_is_protected_and_goes(lab: Lab) -> None:
+    """One test, as each run of the engine takes seconds."""
+    assert lab.stack(protected=True).up(quiet).counts.keys() == {"created"}
+    there = lab.state()
+    (vpc,) = [r for r in there if r["type"] == "aws:ec2/vpc:Vpc"]
+    assert vpc["id"].startswith("vpc-")
     assert vpc["inputs"]["cidrBlock"] == "10.21.0.0/16"
     tags = {"Environment": "trial", "Owner": "platform", "ManagedBy": "hearth"}
     assert vpc["inputs"]["tags"].items() >= tags.items()
-    assert vpc["id"].startswith("vpc-")
 
+    same = lab.stack(protected=True).preview()
+    assert (same.counts, same.unchanged) == ({}, len(there))
 
-def test_the_same_settings_are_no_change(lab: Lab) -> None:
-    plan = lab.stack().preview()
-    assert plan.counts == {}
-    assert plan.unchanged == len(lab.state())
-
-
-def test_another_owner_is_a_change_in_place(lab: Lab) -> None:
-    plan = lab.stack(owner="research").preview()
-    assert plan.counts.keys() == {"update"}
-    assert {change.because for change in plan.changes} >= {("tags.Owner",)}
-
-
-def test_another_network_replaces_the_vpc(lab: Lab) -> None:
-    plan = lab.stack(network={"cidr": "10.77.0.0/16"}).preview()
-    (vpc,) = [change for change in plan.changes if change.kind == "Vpc"]
-    assert (vpc.action, vpc.replacing) == ("replace", ("cidrBlock",))
-
-
-def test_the_checkouts_own_settings_and_state_are_left_alone(lab: Lab) -> None:
-    assert not (PROJECT / "stacks" / "Pulumi.trial.yaml").exists()
-    assert (lab.place.folder / "Pulumi.trial.yaml").is_file()
-    assert list((lab.place.folder / "state").rglob("trial.json"))
-
-
-def test_what_is_protected_is_refused_before_anything_is_deleted(lab: Lab) -> None:
-    before = len(lab.state())
-    lab.stack(protected=True).up(quiet)
     with pytest.raises(HearthError) as refused:
         lab.stack(protected=True).destroy(quiet)
     assert "nothing is deleted, as these are protected: " in str(refused.value)
     assert "set `protected: false` in" in str(refused.value)
-    assert len(lab.state()) == before
-    lab.stack().up(quiet)
+    assert len(lab.state()) == len(there)
+
+    assert lab.stack().up(quiet).counts.keys() <= {"updated", "unchanged"}
+    plan = lab.stack(owner="research", network={"cidr": "10.77.0.0/16"}).preview()
+    changed = {change.name: change for change in plan.changes if change.kind in {"Vpc", "Key"}}
+    (vpc_change,) = [change for change in changed.values() if change.kind == "Vpc"]
+    assert (vpc_change.action, vpc_change.replacing) == ("replace", ("cidrBlock",))
+    keys = [change for change in changed.values() if change.kind == "Key"]
+    assert {(change.action, change.because) for change in keys} == {("update", ("tags.Owner",))}
+
     lab.stack().destroy(quiet)
     assert lab.state() == []
+    assert not (PROJECT / "stacks" / "Pulumi.trial.yaml").exists()
+    assert (lab.place.folder / "Pulumi.trial.yaml").is_file()
 
 
-def test_a_program_that_fails_says_why(tmp_path: Path) -> None:
-    lab = Lab(tmp_path, offline_place(tmp_path))
+def test_a_program_that_fails_says_why(lab: Lab) -> None:
     stack = lab.stack()
     lab.file.write_text("extends: dev\nname: trial\nowner: 7 of 9\n")
     with pytest.raises(HearthError, match=r"pulumi preview of trial failed:(.|\n)*owner"):
@@ -115,3 +97,61 @@ def test_without_the_sdk_it_is_said_how_to_get_it(
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(HearthError, match="pulumi_aws is not installed; run `make setup-cloud`"):
         lab.stack()
+
+
+@pytest.fixture
+def no_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+
+
+@pytest.mark.usefixtures("no_credentials")
+def test_online_nothing_is_done_without_credentials() -> None:
+    with pytest.raises(HearthError, match=r"no AWS credentials here(.|\n)*`hearth preview dev`"):
+        online_place("dev", load_environment("dev"))
+
+
+@mock_aws
+@pytest.mark.usefixtures("aws_credentials")
+def test_online_there_has_to_be_a_bucket_for_the_state() -> None:
+    with pytest.raises(
+        HearthError, match=r"no bucket for its state(.|\n)*`hearth backend aws dev`"
+    ):
+        online_place("dev", load_environment("dev"))
+
+
+@mock_aws
+@pytest.mark.usefixtures("aws_credentials")
+def test_online_the_account_has_to_be_the_environments() -> None:
+    other = load_environment("dev").model_copy(update={"account": "210987654321"})
+    with pytest.raises(HearthError, match="account is 210987654321, these credentials are of 1234"):
+        online_place("dev", other)
+
+
+@mock_aws
+@pytest.mark.usefixtures("aws_credentials")
+def test_online_without_a_connection_it_is_said_where_the_plugin_comes_from(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(BACKEND, "file:///elsewhere")
+    refused = Finished(1, "error: could not reach get.pulumi.com\n")
+    monkeypatch.setattr("hearth.cloud.stream", lambda *_: refused)
+    with pytest.raises(HearthError, match="put pulumi-resource-aws on PATH"):
+        online_place("dev", load_environment("dev"))
+
+
+@mock_aws
+@pytest.mark.usefixtures("aws_credentials")
+def test_online_the_state_is_in_the_environments_bucket(monkeypatch: pytest.MonkeyPatch) -> None:
+    environment = load_environment("dev")
+    account = require_account("dev", environment)
+    make_backend(backend_of(environment, account), account, quiet)
+    monkeypatch.setattr("hearth.cloud.stream", lambda *_: Finished(0, ""))
+    place = online_place("dev", environment)
+    assert place.backend == "s3://hearth-dev-state-123456789012?region=us-east-1&awssdk=v2"
+    assert place.secrets == "awskms://alias/hearth-dev-secrets?region=us-east-1"
+    assert OFFLINE not in place.variables
+    assert place.folder == PROJECT
