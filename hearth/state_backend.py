@@ -52,7 +52,7 @@ class StateBackend:
     @property
     def secrets_provider(self) -> str:
         """For `pulumi stack init --secrets-provider`."""
-        return f"awskms://{self.alias('secrets')}?region={self.region}"
+        return f"awskms://{self.alias('secrets')}?region={self.region}&awssdk=v2"
 
     @property
     def tags(self) -> dict[str, str]:

@@ -152,6 +152,6 @@ def test_online_the_state_is_in_the_environments_bucket(monkeypatch: pytest.Monk
     monkeypatch.setattr("hearth.cloud.stream", lambda *_: Finished(0, ""))
     place = online_place("dev", environment)
     assert place.backend == "s3://hearth-dev-state-123456789012?region=us-east-1&awssdk=v2"
-    assert place.secrets == "awskms://alias/hearth-dev-secrets?region=us-east-1"
+    assert place.secrets == "awskms://alias/hearth-dev-secrets?region=us-east-1&awssdk=v2"
     assert OFFLINE not in place.variables
     assert place.folder == PROJECT
