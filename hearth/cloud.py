@@ -56,13 +56,14 @@ class Place:
     offline: bool
 
 
-def offline_place(home: Path = OFFLINE_HOME, backend: str | None = None) -> Place:
+def offline_place(home: Path | None = None, backend: str | None = None) -> Place:
     """The place of what is made up; makes its project folder.
 
     Args:
-        home: the folder, deleted at will.
+        home: the folder, deleted at will; the checkout's, if left out.
         backend: URL of the state; a folder in `home`, if left out.
     """
+    home = home or OFFLINE_HOME
     state = home / "state"
     state.mkdir(parents=True, exist_ok=True)
     url = backend or f"{state.as_uri()}?metadata=skip"

@@ -99,15 +99,6 @@ def test_without_the_sdk_it_is_said_how_to_get_it(
         lab.stack()
 
 
-@pytest.fixture
-def no_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
-
-
 @pytest.mark.usefixtures("no_credentials")
 def test_online_nothing_is_done_without_credentials() -> None:
     with pytest.raises(HearthError, match=r"no AWS credentials here(.|\n)*`hearth preview dev`"):
