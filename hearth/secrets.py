@@ -42,7 +42,7 @@ def missing_settings(present: Mapping[str, str | None], site: Site) -> list[Sett
         site: whose accounts have passwords, and whose gateway the certificate must name.
     """
     settings = [
-        Setting(key, _password(), secret=True) for key in site.accounts() if key not in present
+        Setting(key, new_password(), secret=True) for key in site.accounts() if key not in present
     ]
     gateway = site.hosts[site.gateway].address
     certificate = present.get(CERTIFICATE)
@@ -51,7 +51,7 @@ def missing_settings(present: Mapping[str, str | None], site: Site) -> list[Sett
     return settings + _certificate(gateway)
 
 
-def _password() -> str:
+def new_password() -> str:
     """32 characters of 64; each class of them is there, as SonarQube wants it."""
     while True:
         made = secrets.token_urlsafe(24)

@@ -13,6 +13,12 @@ from typing import Any
 ACCOUNT, REGION = "123456789012", "us-east-1"
 """The account is the one that Amazon's documentation uses."""
 
+OFFLINE = "HEARTH_OFFLINE"
+"""Variable with the URL of the one backend whose state may hold what is made up."""
+
+BACKEND = "PULUMI_BACKEND_URL"
+"""Pulumi's variable for the backend that it uses."""
+
 Properties = Mapping[str, Any]
 
 
@@ -52,6 +58,8 @@ def made_id(kind: str, name: str, urn: str, inputs: Properties) -> str:
         return f"{prefix}-{digest(urn)}"
     if kind == "kms/key:Key":
         return _uuid(urn)
+    if kind == "rds/instance:Instance":  # its name may change, so it is known by another
+        return f"db-{digest(urn).upper()}"
     given = next((inputs[key] for key in _NAMED_BY if isinstance(inputs.get(key), str)), None)
     return given or f"{name}-{digest(urn)[:7]}"
 
@@ -80,16 +88,15 @@ def _completed(made: Any, given: Any) -> Any:
     return {**made, **given} if isinstance(made, Mapping) and isinstance(given, Mapping) else given
 
 
-def looked_up(token: str, asked: Properties) -> dict[str, Any]:
-    """What AWS would say of something that is there already.
+def looked_up(token: str, asked: Properties) -> dict[str, Any] | None:
+    """What AWS would say of something that is there already; None where nobody can know.
 
     Args:
         token: of the function, `aws:ec2/getSecurityGroup:getSecurityGroup`.
         asked: its arguments.
     """
-    if token == "aws:ec2/getSecurityGroup:getSecurityGroup":  # noqa: S105 - a function's name
-        return {**asked, "id": f"sg-{digest(str(sorted(asked.items())))}"}
-    return dict(asked)
+    answer = _LOOKED_UP.get(token.rpartition(":")[2])
+    return None if answer is None else {**asked, **answer(asked)}
 
 
 def _uuid(urn: str) -> str:
@@ -110,14 +117,17 @@ def _cluster(id_: str, _inputs: Properties) -> dict[str, Any]:
     }
 
 
-def _database(id_: str, _inputs: Properties) -> dict[str, Any]:
-    address = f"{id_}.{digest(id_)[:12]}.{REGION}.rds.amazonaws.com"
+def _database(id_: str, inputs: Properties) -> dict[str, Any]:
+    name = inputs.get("identifier", id_.lower())
+    address = f"{name}.{digest(id_)[:12]}.{REGION}.rds.amazonaws.com"
     secret = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:rds!db-{digest(id_)}"
     return {
         "address": address,
         "endpoint": f"{address}:5432",
         "port": 5432,
-        "resourceId": f"db-{digest(id_).upper()}",
+        "arn": f"arn:aws:rds:{REGION}:{ACCOUNT}:db:{name}",
+        "identifier": name,
+        "resourceId": id_,
         "masterUserSecrets": [{"secretArn": secret, "secretStatus": "active", "kmsKeyId": ""}],
     }
 
@@ -223,4 +233,33 @@ _MADE: Mapping[str, Callable[[str, Properties], dict[str, Any]]] = {
         "arn": f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{id_}"
     },
     "sns/topic:Topic": lambda id_, _: {"arn": f"arn:aws:sns:{REGION}:{ACCOUNT}:{id_}"},
+}
+
+_ZONES = [f"{REGION}{letter}" for letter in "abcdef"]
+_LOOKED_UP: Mapping[str, Callable[[Properties], dict[str, Any]]] = {
+    "getCallerIdentity": lambda _: {
+        "id": ACCOUNT,
+        "accountId": ACCOUNT,
+        "arn": f"arn:aws:iam::{ACCOUNT}:user/offline",
+        "userId": "AIDAOFFLINE",
+    },
+    "getRegion": lambda _: {"id": REGION, "name": REGION, "region": REGION, "description": ""},
+    "getPartition": lambda _: {
+        "id": "aws",
+        "partition": "aws",
+        "dnsSuffix": "amazonaws.com",
+        "reverseDnsPrefix": "com.amazonaws",
+    },
+    "getAvailabilityZones": lambda _: {
+        "id": REGION,
+        "names": _ZONES,
+        "zoneIds": [f"use1-az{number}" for number, _ in enumerate(_ZONES, 1)],
+        "groupNames": [REGION],
+        "region": REGION,
+    },
+    "getSecurityGroup": lambda asked: {"id": f"sg-{digest(str(sorted(asked.items())))}"},
+    "getZone": lambda asked: {
+        "id": f"Z{digest(str(asked.get('name'))).upper()}",
+        "zoneId": f"Z{digest(str(asked.get('name'))).upper()}",
+    },
 }

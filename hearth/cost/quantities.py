@@ -106,7 +106,7 @@ def quantities(environment: Environment, pool: Pool) -> list[Item]:
 
 def _network(environment: Environment, pool: Pool) -> Iterator[Item]:
     part, network = _Part("network", environment.region), environment.network
-    gateways = 1 if network.nat == "single" else network.zones
+    gateways = network.nats
     logs, images = _log_gb(environment), _pulled_gb(environment, pool)
     through_endpoints = logs if "logs" in network.interface_endpoints else 0
     # Layers of images come from S3, whichever endpoint a registry has.

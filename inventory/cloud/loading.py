@@ -40,6 +40,14 @@ def load_environment(environment: str) -> Environment:
     return load_file(environment_path(environment), ENVIRONMENT)
 
 
+def is_environment(argument: str) -> bool:
+    """Whether a name or a file is one of an environment; not, where there is neither."""
+    try:
+        return kind_of(argument) is ENVIRONMENT
+    except HearthError:
+        return False
+
+
 def kind_of(argument: str) -> Form[Any]:
     """Whether a name or a file is one of a site or of an environment.
 

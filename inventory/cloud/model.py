@@ -166,6 +166,11 @@ class VirtualNetwork(Model):
     )
     flow_log_days: LogDays = 30
 
+    @property
+    def nats(self) -> int:
+        """How many NAT gateways there are."""
+        return 1 if self.nat == "single" else self.zones
+
 
 class SystemNodes(Model):
     """Nodes for what runs the cluster and for the service's own processes."""
