@@ -44,7 +44,7 @@ def declare(environment: Environment, cache_password: pulumi.Input[str]) -> None
 
     keys = Keys("keys", KeysArgs(account, environment.region, protected), own)
     network = Network(
-        name,
+        f"{name}-network",
         NetworkArgs(
             settings=environment.network,
             account=account,
@@ -134,7 +134,7 @@ def declare(environment: Environment, cache_password: pulumi.Input[str]) -> None
         own,
     )
     edge = Edge(
-        name,
+        f"{name}-edge",
         EdgeArgs(
             settings=environment.edge,
             region=environment.region,

@@ -102,6 +102,20 @@ def _administration(args: KeysArgs) -> Statement:
     return granted(root, allow("Account", ["kms:*"], THIS_KEY))
 
 
+def _delivered_logs(args: KeysArgs) -> list[Statement]:
+    """What delivers CloudFront's logs into a bucket, for this account's deliveries alone.
+
+    Its name and region are not fixed yet when the key is made: CloudFront's are in us-east-1.
+    """
+    arns = pulumi.Output.format("arn:aws:logs:*:{}:delivery-source:*", args.account)
+    only: Conditions = {
+        "StringEquals": {"aws:SourceAccount": args.account},
+        "ArnLike": {"aws:SourceArn": arns},
+    }
+    service = {"Service": "delivery.logs.amazonaws.com"}
+    return [granted(service, allow("DeliveredLogs", ["kms:GenerateDataKey"], THIS_KEY, only))]
+
+
 def _nobody(_args: KeysArgs) -> list[Statement]:
     """Roles use the key, by their own policies."""
     return []
@@ -170,7 +184,7 @@ def _senders(args: KeysArgs) -> list[Statement]:
 
 PURPOSES: Mapping[str, tuple[str, Callable[[KeysArgs], list[Statement]]]] = {
     "cluster": ("Kubernetes' secrets and the disks of nodes", _instance_starters),
-    "data": ("database, cache, buckets, images, secrets", _nobody),
+    "data": ("database, cache, buckets, images, secrets", _delivered_logs),
     "logs": ("log groups", _log_groups),
     "backup": ("backups", _nobody),
     "messages": ("topics and queues", _senders),

@@ -47,7 +47,10 @@ def test_only_the_account_does_anything_without_a_condition() -> None:
 
 def test_keys_of_data_and_backups_are_used_by_roles_alone() -> None:
     keys = inputs(core("production"), "Key")
-    assert set(statements(keys["keys-data"]["policy"])) == {"Account"}
+    assert set(statements(keys["keys-data"]["policy"])) == {"Account", "DeliveredLogs"}
+    delivered = statements(keys["keys-data"]["policy"])["DeliveredLogs"]
+    assert delivered["Principal"] == {"Service": "delivery.logs.amazonaws.com"}
+    assert delivered["Condition"]["StringEquals"] == {"aws:SourceAccount": ACCOUNT}
     assert set(statements(keys["keys-backup"]["policy"])) == {"Account"}
 
 
