@@ -1,9 +1,10 @@
 """What AWS cannot change in a resource that is there: another value makes another resource.
 
-From the Terraform provider that pulumi-aws 7.51 is built on (hashicorp/terraform-provider-aws 6,
-internal/service/*, attributes with `ForceNew` or `RequiresReplace`), for the types of the
-production stack. A type without a row is said to be updated in place; the official plugin knows
-better: `hearth preview --online`.
+What the Terraform provider under pulumi-aws 7.51 (hashicorp/terraform-provider-aws 6,
+internal/service/*) marks `ForceNew` or `RequiresReplace`, for the types of the production stack.
+EKS clusters and ElastiCache's replication groups were compared with its source, RDS instances with
+that of an older release, the other rows with none. A type without a row is said to be updated in
+place. The official plugin has the last word: `hearth preview --online`.
 """
 
 from __future__ import annotations
