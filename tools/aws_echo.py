@@ -57,7 +57,7 @@ def made_id(kind: str, name: str, urn: str, inputs: Properties) -> str:
 
 
 def made_outputs(kind: str, name: str, urn: str, inputs: Properties) -> dict[str, Any]:
-    """What a new resource has beyond what it was asked to be; inputs take precedence."""
+    """What a new resource has beyond what it was asked to be; inputs take precedence, key by key."""
     id_ = made_id(kind, name, urn, inputs)
     service = kind.partition("/")[0]
     tail = kind.rpartition(":")[2].lower()
@@ -69,7 +69,14 @@ def made_outputs(kind: str, name: str, urn: str, inputs: Properties) -> dict[str
     if kind.startswith(("iam/", "cloudfront/", "route53/")):
         common["arn"] = f"arn:aws:{service}::{ACCOUNT}:{tail}/{id_}"
     made = _MADE.get(kind)
-    return {"name": id_, **common, **(made(id_, inputs) if made else {}), **inputs}
+    outputs = {"name": id_, **common, **(made(id_, inputs) if made else {})}
+    return {**outputs, **{key: _over(outputs.get(key), value) for key, value in inputs.items()}}
+
+
+def _over(made: Any, given: Any) -> Any:
+    """What was given, with what AWS adds to it."""
+    both = isinstance(made, Mapping) and isinstance(given, Mapping)
+    return {**made, **given} if both else given
 
 
 def _uuid(urn: str) -> str:
@@ -77,13 +84,12 @@ def _uuid(urn: str) -> str:
     return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-8{text[17:20]}-{text[20:32]}"
 
 
-def _cluster(id_: str, inputs: Properties) -> dict[str, Any]:
-    vpc = {**inputs.get("vpcConfig", {}), "clusterSecurityGroupId": f"sg-{digest(id_)}"}
+def _cluster(id_: str, _inputs: Properties) -> dict[str, Any]:
     return {
         "endpoint": f"https://{digest(id_).upper()}.gr7.{REGION}.eks.amazonaws.com",
         "certificateAuthority": {"data": "bWFkZSB1cA=="},
         "certificateAuthorities": [{"data": "bWFkZSB1cA=="}],
-        "vpcConfig": vpc,
+        "vpcConfig": {"clusterSecurityGroupId": f"sg-{digest(id_)}"},
         "identities": [
             {"oidcs": [{"issuer": f"https://oidc.eks.{REGION}.amazonaws.com/id/{id_}"}]}
         ],
@@ -173,6 +179,7 @@ def _queue(id_: str, _inputs: Properties) -> dict[str, Any]:
 
 _MADE: Mapping[str, Callable[[str, Properties], dict[str, Any]]] = {
     "eks/cluster:Cluster": _cluster,
+    "ec2/vpc:Vpc": lambda id_, _: {"defaultNetworkAclId": f"acl-{digest(id_)}"},
     "rds/instance:Instance": _database,
     "elasticache/replicationGroup:ReplicationGroup": _cache,
     "s3/bucket:Bucket": _bucket,
