@@ -135,8 +135,14 @@ COLD_DAYS = 30
 
 
 def _vault(environment: Environment) -> Iterator[Finding]:
-    """A lock that lets backups expire."""
+    """A lock that lets backups expire; monthly ones that outlive the daily ones."""
     storage = environment.storage
+    if storage.vault_monthly_days < storage.vault_days:
+        yield (
+            ("storage", "vault_monthly_days"),
+            f"is {storage.vault_monthly_days}, less than a daily backup is kept "
+            f"({storage.vault_days}); raise it",
+        )
     if storage.vault_lock_days is not None and storage.vault_lock_days > storage.vault_days:
         yield (
             ("storage", "vault_lock_days"),
