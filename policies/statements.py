@@ -19,6 +19,7 @@ ON_EVERYTHING: Mapping[str, str] = {
     "ec2:DescribeInstanceTypes": "a list of what AWS sells",
     "eks:DescribeAddonVersions": "a list of what AWS offers",
     "elasticloadbalancing:Describe*": "AWS has no permissions on single resources for reading them",
+    "arc-zonal-shift:GetManagedResource": "the resource stands in its condition",
     "pricing:GetProducts": "a price list",
     "logs:DescribeLogGroups": "AWS has no permission on single groups for listing them",
     "cloudwatch:PutMetricData": "AWS knows namespaces here, not resources: a condition narrows it",

@@ -140,7 +140,7 @@ class LanguageHost:
     def run_plugin(
         self, request: language_pb2.RunPluginRequest, context: grpc.ServicerContext
     ) -> Iterator[object]:
-        """Run a plugin that is a folder with a __main__.py, a policy pack say, and pass on its words.
+        """Run a plugin that is a folder with a __main__.py, a policy pack say; pass on its words.
 
         The engine reads the plugin's port from its first line of output.
         """

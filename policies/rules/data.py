@@ -46,7 +46,7 @@ def databases_are_backed_up(database: Resource, graph: Graph) -> Iterator[Fault]
 
 
 def databases_are_protected(database: Resource, graph: Graph) -> Iterator[Fault]:
-    """A database that must not be lost cannot be deleted by mistake, nor without a last snapshot."""
+    """A database that must not be lost is not deleted by mistake, nor without a last snapshot."""
     if graph.environment is not None and not graph.environment.protected:
         return
     if not database.get("deletionProtection", default=False):

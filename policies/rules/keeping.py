@@ -1,4 +1,4 @@
-"""What is kept and how: keys, logs, messages, images, secrets; and the tags that say whose it is."""
+"""What is kept and how: keys, logs, messages, images, secrets; the tags that say whose it is."""
 
 from __future__ import annotations
 

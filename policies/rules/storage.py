@@ -51,7 +51,7 @@ def buckets_are_encrypted(bucket: Resource, graph: Graph) -> Iterator[Fault]:
     default = "rules.0.applyServerSideEncryptionByDefault.sseAlgorithm"
     found = [one.get(default) for one in graph.about(bucket, ENCRYPTION, "bucket")]
     allowed = {"aws:kms", "aws:kms:dsse"}
-    if any(graph.about(bucket, LOGGING, "targetBucket")) or _takes_logs(bucket, graph):
+    if _takes_logs(bucket, graph):
         allowed.add("AES256")
     if not allowed.intersection(found):
         yield Fault(
@@ -61,9 +61,14 @@ def buckets_are_encrypted(bucket: Resource, graph: Graph) -> Iterator[Fault]:
 
 
 def _takes_logs(bucket: Resource, graph: Graph) -> bool:
-    """Whether a load balancer writes its access logs into a bucket."""
-    balancers = "aws:lb/loadBalancer:LoadBalancer"
-    return bool(graph.about(bucket, balancers, "accessLogs"))
+    """Whether S3 or a load balancer writes its access logs into a bucket."""
+    itself = {bucket.urn, *(policy.urn for policy in graph.about(bucket, POLICY, "bucket"))}
+    written = ((LOGGING, "targetBucket"), ("aws:lb/loadBalancer:LoadBalancer", "accessLogs"))
+    return any(
+        itself & one.references.get(by, frozenset())
+        for type_, by in written
+        for one in graph.of_type(type_)
+    )
 
 
 def buckets_keep_versions(bucket: Resource, graph: Graph) -> Iterator[Fault]:
