@@ -57,7 +57,7 @@ def made_id(kind: str, name: str, urn: str, inputs: Properties) -> str:
 
 
 def made_outputs(kind: str, name: str, urn: str, inputs: Properties) -> dict[str, Any]:
-    """What a new resource has beyond what it was asked to be; inputs take precedence, key by key."""
+    """What a new resource has beyond what it was asked to be; inputs take precedence."""
     id_ = made_id(kind, name, urn, inputs)
     service = kind.partition("/")[0]
     tail = kind.rpartition(":")[2].lower()
@@ -68,15 +68,16 @@ def made_outputs(kind: str, name: str, urn: str, inputs: Properties) -> dict[str
     }
     if kind.startswith(("iam/", "cloudfront/", "route53/")):
         common["arn"] = f"arn:aws:{service}::{ACCOUNT}:{tail}/{id_}"
-    made = _MADE.get(kind)
-    outputs = {"name": id_, **common, **(made(id_, inputs) if made else {})}
-    return {**outputs, **{key: _over(outputs.get(key), value) for key, value in inputs.items()}}
+    make = _MADE.get(kind)
+    made = {"name": id_, **common, **(make(id_, inputs) if make else {})}
+    if isinstance(inputs.get("tags"), Mapping):
+        made["tagsAll"] = inputs["tags"]
+    return {**made, **{key: _completed(made.get(key), value) for key, value in inputs.items()}}
 
 
-def _over(made: Any, given: Any) -> Any:
-    """What was given, with what AWS adds to it."""
-    both = isinstance(made, Mapping) and isinstance(given, Mapping)
-    return {**made, **given} if both else given
+def _completed(made: Any, given: Any) -> Any:
+    """What was given, with what AWS adds within it."""
+    return {**made, **given} if isinstance(made, Mapping) and isinstance(given, Mapping) else given
 
 
 def _uuid(urn: str) -> str:

@@ -24,8 +24,8 @@ CHECKPOINTS, BACKUPS = "arn:aws:s3:::checkpoints", "arn:aws:s3:::backups"
 REPOSITORIES = [f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository/{name}" for name in ("api", "ollama")]
 
 
-def declare(environment: Environment, github_provider_arn: str | None = None) -> None:
-    """Declares it as a stack would; the stack's outputs stand in a component of the test's own."""
+def declare_cluster(environment: Environment) -> tuple[Keys, Network, Cluster]:
+    """Declares the cluster and what it stands on."""
     name = f"hearth-{environment.name}"
     keys = Keys("keys", KeysArgs(ACCOUNT, REGION, environment.protected))
     network = Network(
@@ -53,6 +53,12 @@ def declare(environment: Environment, github_provider_arn: str | None = None) ->
             node_tags={"Owner": environment.owner},
         ),
     )
+    return keys, network, cluster
+
+
+def declare(environment: Environment, github_provider_arn: str | None = None) -> None:
+    """Declares it as a stack would; the stack's outputs stand in a component of the test's own."""
+    keys, network, cluster = declare_cluster(environment)
     identity = Identity(
         "identity",
         IdentityArgs(
