@@ -80,6 +80,18 @@ def _completed(made: Any, given: Any) -> Any:
     return {**made, **given} if isinstance(made, Mapping) and isinstance(given, Mapping) else given
 
 
+def looked_up(token: str, asked: Properties) -> dict[str, Any]:
+    """What AWS would say of something that is there already.
+
+    Args:
+        token: of the function, `aws:ec2/getSecurityGroup:getSecurityGroup`.
+        asked: its arguments.
+    """
+    if token == "aws:ec2/getSecurityGroup:getSecurityGroup":  # noqa: S105 - a function's name
+        return {**asked, "id": f"sg-{digest(str(sorted(asked.items())))}"}
+    return dict(asked)
+
+
 def _uuid(urn: str) -> str:
     text = hashlib.sha256(urn.encode()).hexdigest()
     return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-8{text[17:20]}-{text[20:32]}"
@@ -178,6 +190,14 @@ def _queue(id_: str, _inputs: Properties) -> dict[str, Any]:
     }
 
 
+def _api_domain(id_: str, inputs: Properties) -> dict[str, Any]:
+    region = inputs.get("region", REGION)
+    return {
+        "regionalDomainName": f"d-{digest(id_)[:10]}.execute-api.{region}.amazonaws.com",
+        "regionalZoneId": "Z2OJLYMUO9EFXC",
+    }
+
+
 _MADE: Mapping[str, Callable[[str, Properties], dict[str, Any]]] = {
     "eks/cluster:Cluster": _cluster,
     "ec2/vpc:Vpc": lambda id_, _: {"defaultNetworkAclId": f"acl-{digest(id_)}"},
@@ -190,6 +210,8 @@ _MADE: Mapping[str, Callable[[str, Properties], dict[str, Any]]] = {
     "cloudfront/distribution:Distribution": _distribution,
     "ecr/repository:Repository": _repository,
     "sqs/queue:Queue": _queue,
+    "apigateway/domainName:DomainName": _api_domain,
+    "route53/record:Record": lambda _id, inputs: {"fqdn": str(inputs.get("name", "")).rstrip(".")},
     "kms/key:Key": lambda id_, _: {
         "keyId": id_,
         "arn": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/{id_}",

@@ -44,10 +44,10 @@ class VaultArgs:
 class Vault(pulumi.ComponentResource):
     """A vault, a plan of daily and monthly backups, and the selection of what they hold.
 
-    The lock is in governance mode: for `vault_lock_days` nobody deletes a backup, unless a role that
-    may also lift the lock lifts it first, which CloudTrail shows. Compliance mode cannot be lifted
-    by anybody, Amazon included, for as long as it was set: a wrong number would be billed until it
-    has passed. Who has to prove more sets `changeable_for_days` by hand.
+    The lock is in governance mode: for `vault_lock_days` nobody deletes a backup, unless a role
+    that may also lift the lock lifts it first, which CloudTrail shows. Compliance mode cannot be
+    lifted by anybody, Amazon included: a wrong number would be billed until it has passed, so it is
+    left to whoever has to prove more, by hand.
 
     No backup is continuous here: for the database RDS does that itself (`backup_days`), and AWS
     Backup would overwrite its retention and window. The vault keeps what an attacker with the

@@ -111,7 +111,7 @@ class Cache(pulumi.ComponentResource):
             transit_encryption_mode="required",
             auth_token=password,
             # A new password is added beside the old one, which goes at the next change.
-            auth_token_update_strategy="ROTATE",
+            auth_token_update_strategy="ROTATE",  # noqa: S106 - how, not what
             snapshot_retention_limit=settings.snapshot_days,
             snapshot_window="02:30-03:30",
             maintenance_window="sun:05:00-sun:06:00",

@@ -17,7 +17,7 @@ from components.homelab.secrets import Secrets
 from inventory.model import Site
 from provider.files import file_digest
 from stacks import homelab
-from tools.aws_echo import made_outputs
+from tools.aws_echo import looked_up, made_outputs
 
 SSH_CONFIG = Path("lab/ssh_config")
 TLS_KEY = "the-private-key"
@@ -149,7 +149,7 @@ class _Mocks(mocks.Mocks):
         }
 
     def call(self, args: mocks.MockCallArgs) -> tuple[dict[Any, Any], None]:
-        return args.args, None
+        return looked_up(args.token, args.args), None
 
 
 def record(program: Callable[[], None]) -> Recording:
