@@ -25,7 +25,9 @@ TYPES: Mapping[str, str] = {
 }
 DOCUMENTS = ("aws_iam_policy", "aws_iam_role_policy", "aws_ecr_repository_policy")
 """Types with a policy, of which checkov understands it in Terraform's own language only."""
-PLURAL_BLOCKS = frozenset({"block_device_mappings", "tag_specifications", "network_interfaces"})
+PLURAL_BLOCKS = frozenset(
+    {"block_device_mappings", "items", "network_interfaces", "tag_specifications"}
+)
 """Blocks that Terraform, too, names in the plural; Pulumi does so with every block in a list."""
 
 

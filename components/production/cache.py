@@ -203,4 +203,4 @@ def _secret(
         secret_string=pulumi.Output.json_dumps(login),
         opts=child,
     )
-    return pulumi.Output.concat(version.arn)
+    return pulumi.Output.all(secret.arn, version.id).apply(lambda made: str(made[0]))

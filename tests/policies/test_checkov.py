@@ -36,8 +36,8 @@ EXPECTED: Mapping[str, Sequence[str]] = {
     "aws_elasticache_replication_group": ("29", "30", "31", "191"),
     "aws_s3_bucket": ("18", "19", "20", "21", "53", "54", "55", "56", "145"),
     "aws_s3_bucket_lifecycle_configuration": ("300",),
-    "aws_cloudfront_distribution": ("34", "68", "86", "174", "305", "310"),
-    "aws_lb": ("91", "131", "150"),
+    "aws_cloudfront_distribution": ("34", "68", "174"),
+    "aws_lb": ("91", "131"),
     "aws_lb_listener": ("2", "103"),
     "aws_security_group": ("23",),
     "aws_vpc_security_group_ingress_rule": ("24", "25", "260", "277"),
@@ -56,8 +56,10 @@ EXPECTED: Mapping[str, Sequence[str]] = {
 """Numbers of CKV_AWS checks by the type that they look at.
 
 275 and 358 look at data sources only, which a stack of Pulumi's has none of; 393 is 358 for roles.
+What a stack fails on purpose is not here but in the skips.
 """
-IN_PRODUCTION: Mapping[str, Sequence[str]] = {"aws_db_instance": ("157", "293")}
+IN_PRODUCTION: Mapping[str, Sequence[str]] = {"aws_db_instance": ("157", "293"), "aws_lb": ("150",)}
+"""What a developers' environment does without."""
 
 pytestmark = pytest.mark.skipif(not CHECKOV.is_file(), reason="no checkov; `make unit` installs it")
 

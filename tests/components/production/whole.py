@@ -11,9 +11,11 @@ from components.production.backup import Vault, VaultArgs
 from components.production.cache import Cache, CacheArgs
 from components.production.cluster import Cluster, ClusterArgs
 from components.production.database import Database, DatabaseArgs
+from components.production.edge import Edge, EdgeArgs
 from components.production.identity import Identity, IdentityArgs
 from components.production.keys import Keys, KeysArgs
 from components.production.network import Network, NetworkArgs
+from components.production.observability import Observability, ObservabilityArgs
 from components.production.registry import Registry, RegistryArgs
 from components.production.storage import Storage, StorageArgs
 from inventory.cloud.loading import load_environment
@@ -101,6 +103,34 @@ def declare(environment: Environment) -> None:
             backups_bucket_arn=storage.backups_bucket_arn,
             data_key_arn=keys.data,
             backups_key_arn=keys.backup,
+        ),
+    )
+    Edge(
+        "edge",
+        EdgeArgs(
+            settings=environment.edge,
+            region=REGION,
+            account=ACCOUNT,
+            vpc_id=network.vpc_id,
+            private_subnet_ids=network.private_subnet_ids,
+            cluster_security_group_id=cluster.security_group_id,
+            access_bucket=storage.access_bucket,
+            log_bucket_arn=storage.logs_bucket_arn,
+            log_key_arn=keys.logs,
+            hosted_zone_id="Z0123456789ABCDEFGHIJ",
+            protected=protected,
+        ),
+    )
+    Observability(
+        "observability",
+        ObservabilityArgs(
+            settings=environment.observability,
+            account=ACCOUNT,
+            region=REGION,
+            message_key_arn=keys.messages,
+            log_key_arn=keys.logs,
+            log_bucket_arn=storage.logs_bucket_arn,
+            bucket_key_arn=keys.data,
         ),
     )
 
