@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -35,7 +35,7 @@ class Alarm:
 
     name: str
     metric: str
-    of: dict[str, pulumi.Input[str]]
+    of: Mapping[str, pulumi.Input[str]]
     limit: float
     then: str
     statistic: str = "Average"

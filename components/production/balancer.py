@@ -70,7 +70,7 @@ class Balancer(pulumi.ComponentResource):
         security_group = self._security_group(name, args)
         records = {"bucket": args.access_bucket, "prefix": BALANCER_PREFIX, "enabled": True}
         balancer = aws.lb.LoadBalancer(
-            f"{name}-alb",
+            name,  # with the engine's suffix a name of theirs has 32 characters at most
             internal=True,
             load_balancer_type="application",
             subnets=args.subnet_ids,

@@ -104,7 +104,7 @@ class Edge(pulumi.ComponentResource):
         origin_certificate, _ = self._certificate("origin", host, args.region)
         certificate, proof = self._certificate("domain", domain, GLOBAL)
         balancer = Balancer(
-            f"{name}-balancer",
+            f"{name}-alb",
             BalancerArgs(
                 host=host,
                 certificate_arn=origin_certificate,

@@ -23,29 +23,55 @@ COPIES = "cloudwatch"
 """Prefix of copied logs in their bucket."""
 BUFFER_S, BUFFER_MB = 300, 64
 """A file is written after so long or so much: few files, and at most five minutes behind."""
-EVENTS: Mapping[str, tuple[str, Mapping[str, Any]]] = MappingProxyType(
-    {
-        "backup-failed": (
-            "A backup failed, was aborted or did not begin in time. Open the job in AWS Backup for "
-            "its reason, then start it by hand: the day has no copy in the vault otherwise.",
-            {
-                "source": ["aws.backup"],
-                "detail-type": ["Backup Job State Change"],
-                "detail": {"state": ["FAILED", "ABORTED", "EXPIRED"]},
-            },
-        ),
-        "database-event": (
-            "The database failed over, failed, or runs out of storage. After a failover see that "
-            "clients have reconnected; otherwise read the event and Amazon's health dashboard.",
-            {
-                "source": ["aws.rds"],
-                "detail-type": ["RDS DB Instance Event"],
-                "detail": {"EventCategories": ["failover", "failure", "low storage"]},
-            },
-        ),
-    }
-)
-"""What is told when it happens: what it means and what to do, and the pattern of EventBridge."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that is told when it happens.
+
+    Attributes:
+        then: what it means and what to do.
+        source: of EventBridge, which says who saw it.
+        kind: of it, EventBridge's detail-type.
+        detail: which of that kind, field to values.
+        what: path of what it happened to.
+        said: path of what AWS says about it.
+    """
+
+    then: str
+    source: str
+    kind: str
+    detail: Mapping[str, Sequence[pulumi.Input[str]]]
+    what: str
+    said: str
+
+
+def events(watched: Watched) -> dict[str, Event]:
+    """By name. Failed backups are those of the whole account; failovers those of the database."""
+    backup = Event(
+        "A backup failed, was aborted or did not begin in time. Open the job in AWS Backup for its "
+        "reason, then start it by hand: the day has no copy in the vault otherwise.",
+        "aws.backup",
+        "Backup Job State Change",
+        {"state": ["FAILED", "ABORTED", "EXPIRED"]},
+        "$.detail.backupJobId",
+        "$.detail.statusMessage",
+    )
+    if watched.database_id is None:
+        return {"backup-failed": backup}
+    database = Event(
+        "The database failed over, failed, or runs out of storage. After a failover see that "
+        "clients have reconnected; otherwise read Amazon's health dashboard.",
+        "aws.rds",
+        "RDS DB Instance Event",
+        {
+            "SourceIdentifier": [watched.database_id],
+            "EventCategories": ["failover", "failure", "low storage"],
+        },
+        "$.detail.SourceIdentifier",
+        "$.detail.Message",
+    )
+    return {"backup-failed": backup, "database-event": database}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +99,7 @@ class ObservabilityArgs:
     log_key_arn: pulumi.Input[str]
     log_bucket_arn: pulumi.Input[str]
     bucket_key_arn: pulumi.Input[str]
-    watched: Watched = Watched()
+    watched: Watched = field(default_factory=Watched)
     copied_log_groups: Mapping[str, pulumi.Input[str]] = field(
         default_factory=lambda: MappingProxyType({})
     )
@@ -111,8 +137,8 @@ class Observability(pulumi.ComponentResource):
         for alarm in alarms(args.watched):
             region = alarm.region or args.region
             self._alarm(alarm, region, topics[region])
-        for subject, (then, pattern) in EVENTS.items():
-            self._event(subject, then, pattern, topics[args.region])
+        for subject, event in events(args.watched).items():
+            self._event(subject, event, topics[args.region])
         self._budget(topics[args.region])
         self.topic_arn, self.service_log_group = topics[args.region], service.name
         self.register_outputs(
@@ -238,14 +264,13 @@ class Observability(pulumi.ComponentResource):
             opts=self._child,
         )
 
-    def _event(
-        self, subject: str, then: str, pattern: Mapping[str, Any], topic_arn: pulumi.Input[str]
-    ) -> None:
-        """Tells the topic, in words, with the event after them."""
+    def _event(self, subject: str, event: Event, topic_arn: pulumi.Input[str]) -> None:
+        """Tells the topic, in words, what happened to what."""
+        pattern = {"source": [event.source], "detail-type": [event.kind], "detail": event.detail}
         rule = aws.cloudwatch.EventRule(
             f"{self._name}-{subject}",
-            description=then,
-            event_pattern=json.dumps(pattern),
+            description=event.then,
+            event_pattern=pulumi.Output.json_dumps(pattern),
             opts=self._child,
         )
         aws.cloudwatch.EventTarget(
@@ -253,8 +278,8 @@ class Observability(pulumi.ComponentResource):
             rule=rule.name,
             arn=topic_arn,
             input_transformer={
-                "input_paths": {"detail": "$.detail", "resources": "$.resources"},
-                "input_template": json.dumps(f"{then} <resources> <detail>"),
+                "input_paths": {"what": event.what, "said": event.said},
+                "input_template": json.dumps(f"<what>: <said> {event.then}"),
             },
             opts=self._child,
         )

@@ -193,7 +193,8 @@ class Storage(Model):
     vault_days: Days = Field(default=35, description="a daily backup is kept in the vault")
     vault_monthly_days: Days = Field(default=365, description="the first backup of a month is kept")
     vault_lock_days: Days | None = Field(
-        default=7, description="at least so long nobody may delete one; None leaves it unlocked"
+        default=None,
+        description="at least so long nobody may delete one; None leaves the vault unlocked",
     )
 
 

@@ -148,8 +148,8 @@ class _Mocks(mocks.Mocks):
             "digests": {path: file_digest(opened(text)) for path, text in texts.items()},
         }
 
-    def call(self, args: mocks.MockCallArgs) -> dict[Any, Any]:
-        return looked_up(args.token, args.args)
+    def call(self, args: mocks.MockCallArgs) -> tuple[dict[Any, Any], list[tuple[str, str]]]:
+        return looked_up(args.token, args.args), []
 
 
 def record(program: Callable[[], None]) -> Recording:
