@@ -37,6 +37,9 @@ ON_EVERYTHING: Mapping[str, str] = {
 READING = ("Describe", "Get", "List", "BatchGet", "BatchCheck")
 """Beginnings of actions that change nothing, which may end with a star."""
 
+TOO_MUCH = ("AdministratorAccess", "PowerUserAccess", "IAMFullAccess", "FullAccess")
+"""Endings of AWS's own policies that allow more than a program ever needs."""
+
 _WHOLE_SERVICE = re.compile(r"^arn:aws:[a-z0-9-]+:[^:]*:[^:]*:\*$")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from policies.graph import Fault, Graph, Policy, Resource
-from policies.statements import loose_federation, open_to_everybody, wildcards
+from policies.statements import TOO_MUCH, loose_federation, open_to_everybody, wildcards
 
 POLICY = "aws:iam/policy:Policy"
 ROLE_POLICY = "aws:iam/rolePolicy:RolePolicy"
@@ -15,8 +15,6 @@ KEY = "aws:kms/key:Key"
 TOPIC_POLICY, QUEUE_POLICY = "aws:sns/topicPolicy:TopicPolicy", "aws:sqs/queuePolicy:QueuePolicy"
 REPOSITORY_POLICY = "aws:ecr/repositoryPolicy:RepositoryPolicy"
 VAULT_POLICY = "aws:backup/vaultPolicy:VaultPolicy"
-TOO_MUCH = ("AdministratorAccess", "PowerUserAccess", "IAMFullAccess", "FullAccess")
-"""Endings of AWS's own policies that allow more than a program ever needs."""
 
 
 def identities_name_what_they_may(policy: Resource, _graph: Graph) -> Iterator[Fault]:

@@ -17,13 +17,10 @@ import yaml
 from inventory.paths import PROJECT
 from policies.graph import Graph, Resource
 from policies.terraform import terraform, terraform_type, write
-from policies.wire import resource_of
-from tests.components.production.whole import whole
-from tools.aws_echo import made_outputs
+from tests.policies.stack import ENVIRONMENTS, graph_of, made
 
 CHECKOV = PROJECT / ".venv-checkov" / "bin" / "checkov"
 SKIPS = PROJECT / "policies" / "checkov-skips.yaml"
-ENVIRONMENTS = ("production", "dev")
 MOST_SECONDS = 60
 NOBODY = "http://127.0.0.1:9"
 """Where nothing listens: checkov asks nobody."""
@@ -102,17 +99,6 @@ def skips() -> list[Skip]:
         )
         for entry in yaml.safe_load(SKIPS.read_text())
     ]
-
-
-def made(resource: Resource) -> dict[str, Any]:
-    """What the recorder's mocks made of it."""
-    kind = resource.type.removeprefix("aws:")
-    return made_outputs(kind, resource.name, resource.name, resource.properties)
-
-
-def graph_of(environment: str) -> Graph:
-    """What is recorded of an environment."""
-    return Graph([resource_of(recorded) for recorded in whole(environment).resources])
 
 
 @pytest.fixture(scope="module", params=ENVIRONMENTS)

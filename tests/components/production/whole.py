@@ -96,7 +96,7 @@ def declare(environment: Environment) -> None:
             account=ACCOUNT,
             region=REGION,
             cluster_name=cluster.name,
-            repository_arns=registry.repository_arns,
+            repository_arns=registry.repository_arns.apply(lambda arns: list(arns.values())),
             database_resource_id=database.resource_id,
             secret_arns=[cache_.secret_arn],
             checkpoints_bucket_arn=storage.checkpoints_bucket_arn,
