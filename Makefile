@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
+CHECKOV := .venv-checkov
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-cloud up down preview test unit lint drill bench lock clean
@@ -32,7 +33,7 @@ preview: $(if $(filter $(STACK),$(ENVIRONMENTS)),setup-cloud,setup) ## Show what
 test: setup $(VENV)/.dev lint unit ## Every check and test, the real lab included where it can run
 	@$(BIN)/pytest -q -m e2e --durations=10 tests/e2e
 
-unit: setup-cloud $(VENV)/.dev ## The tests that need no machine
+unit: setup-cloud $(VENV)/.dev $(CHECKOV)/.run ## The tests that need no machine
 	@$(BIN)/pytest -q -n 2 -m "not e2e" --ignore tests/smoke
 	@$(BIN)/pytest -q tests/smoke  # by itself: it measures times
 
@@ -67,9 +68,10 @@ lock: $(UV) ## Resolve the dependencies anew, into files without addresses
 	@$(COMPILE_IMAGE) $(IMAGES)/pgadmin.in -o $(IMAGES)/pgadmin.txt
 	@$(COMPILE_IMAGE) $(HUB)/requirements.in -o $(HUB)/requirements.txt
 	@$(COMPILE) --extra bench -c requirements/dev.txt -o requirements/bench.txt
+	@$(COMPILE_IMAGE) requirements/checkov.in -o requirements/checkov.txt
 
 clean: ## Remove the environment and what was built in the checkout; not the cache
-	rm -rf $(VENV) build
+	rm -rf $(VENV) $(CHECKOV) build
 
 # A stamp a set of packages: made again when its lock file changes.
 $(UV): requirements/uv.txt
@@ -99,4 +101,11 @@ $(VENV)/.dev: requirements/dev.txt $(VENV)/.run
 $(VENV)/.bench: requirements/bench.txt $(VENV)/.dev
 	@echo "  python packages for benchmarks (requirements/bench.txt)"
 	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements/bench.txt
+	@touch $@
+
+# By itself: its dependencies are not to be had together with Hearth's.
+$(CHECKOV)/.run: requirements/checkov.txt $(UV)
+	@echo "  python packages for checkov (requirements/checkov.txt)"
+	@$(UV) venv --quiet --clear --python $(BIN)/python $(CHECKOV)
+	@$(UV) pip install --quiet --python $(CHECKOV)/bin/python --require-hashes -r requirements/checkov.txt
 	@touch $@

@@ -8,10 +8,10 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rich.markup import escape
@@ -27,10 +27,15 @@ from inventory.ssh import write_ssh_config
 from inventory.units import format_size
 
 if TYPE_CHECKING:
+    import boto3
+
+    from hearth.audit.leftovers import Leftovers
+    from hearth.audit.run import Audit
     from hearth.cloud import CloudStack, Place
     from hearth.doctor import Diagnosis
     from hearth.plan import Plan
     from hearth.reports import ReportFiles
+    from inventory.cloud.model import Environment
     from inventory.hardware import Board
     from inventory.model import Site
     from smoke.drills.alert import AlertDrill
@@ -885,6 +890,51 @@ def _pull_models(site: Site, absent: Sequence[str] = ()) -> None:
         fetched = pull(site, missing, progress)
         size = format_size(sum(model.size_bytes for model in fetched))
         progress.summary = f"{len(fetched)} fetched, about {size}"
+
+
+@app.command(rich_help_panel=CLOUD)
+def audit(environment: EnvironmentArgument, *, as_json: JsonOption = False) -> None:
+    """Hold a deployed account to what its environment promises; nothing is changed.
+
+    Exit codes: 0 all promises are kept, 1 some are broken, 2 of some that could not be told.
+    """
+    from hearth.audit.run import audit as look  # noqa: PLC0415 - only this command needs boto3
+
+    _report(environment, "audit", look, as_json=as_json)
+
+
+@app.command(rich_help_panel=CLOUD)
+def leftovers(environment: EnvironmentArgument, *, as_json: JsonOption = False) -> None:
+    """List what is left of an environment after its teardown and would still be paid for.
+
+    Exit codes: 0 nothing, 1 something, 2 some kinds of things could not be looked for.
+    """
+    from hearth.audit.leftovers import leftovers as look  # noqa: PLC0415 - as above
+
+    _report(environment, "leftovers", look, as_json=as_json)
+
+
+def _report(
+    argument: str,
+    title: str,
+    look: Callable[[boto3.Session, Environment, Step], Audit | Leftovers],
+    *,
+    as_json: bool,
+) -> NoReturn:
+    """Looks at an environment's account and tells what was found."""
+    from hearth.aws_account import require_account  # noqa: PLC0415 - only some commands need it
+    from inventory.cloud.loading import load_environment  # noqa: PLC0415
+
+    environment = load_environment(argument)
+    account = require_account(argument, environment)
+    with step(title, on=err if as_json else out) as progress:
+        found = look(account.session, environment, progress)
+        progress.summary = f"account {account.id}, {environment.region}: {found.summary}"
+    if as_json:
+        sys.stdout.write(json.dumps(found.document) + "\n")
+    else:
+        found.show(out)
+    raise typer.Exit(found.exit_code)
 
 
 @sandbox_app.command("up")

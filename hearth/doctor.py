@@ -12,15 +12,15 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
+from hearth.findings import findings_table
 from inventory.errors import HearthError
 from inventory.loading import site_path
 from inventory.paths import PROJECT
 from inventory.units import format_size
 
 LIMIT_SECONDS = 300
-_COLOURS = {"error": "red", "warning": "yellow", "note": "dim"}
+_LEVELS = ("error", "warning", "note")
 
 
 @dataclass(frozen=True)
@@ -50,31 +50,18 @@ class Diagnosis:
     @property
     def summary(self) -> str:
         """`7 machines, 1 error, 0 warnings, 2 notes`."""
-        counts = [_counted(self._count(level), level) for level in _COLOURS]
+        counts = [_counted(self._count(level), level) for level in _LEVELS]
         return ", ".join([_counted(len(self.document["hosts"]), "machine"), *counts])
 
     def show(self, console: Console) -> None:
         """Prints a table of findings, and a line for each machine that is ready."""
         if self.findings:
-            console.print(self._table())
+            console.print(findings_table(self.findings, "host"))
             console.print()
         stopped = {found["host"] for found in self.findings if found["level"] == "error"}
         for name, facts in self.document["hosts"].items():
             if name not in stopped:
                 console.print(f"[green]{name} ready[/green]: {escape(_described(facts))}")
-
-    def _table(self) -> Table:
-        table = Table(box=None, pad_edge=False)
-        for heading in ("host", "", "subject", "finding", "remedy"):
-            table.add_column(heading, no_wrap=heading in {"host", "", "subject"})
-        for found in self.findings:
-            level = found["level"]
-            cells = [found[key] for key in ("host", "level", "subject", "what", "remedy")]
-            colour = _COLOURS[level]
-            cells = [escape(cell) for cell in cells]
-            cells[1] = f"[{colour}]{level}[/{colour}]"
-            table.add_row(*cells)
-        return table
 
     def _count(self, level: str) -> int:
         return sum(found["level"] == level for found in self.findings)

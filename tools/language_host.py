@@ -13,6 +13,7 @@ import contextlib
 import json
 import os
 import platform
+import queue
 import signal
 import subprocess
 import sys
@@ -75,6 +76,9 @@ class LanguageHost:
             self._messages.InstallDependenciesRequest.FromString,
             _serialize,
         )
+        handlers["RunPlugin"] = grpc.unary_stream_rpc_method_handler(
+            self.run_plugin, self._messages.RunPluginRequest.FromString, _serialize
+        )
         return handlers
 
     def handshake(self, _request: object, _context: object) -> object:
@@ -133,6 +137,26 @@ class LanguageHost:
         context.add_callback(self.stop)
         return self._messages.RunResponse(**_verdict(self._program.wait()))
 
+    def run_plugin(
+        self, request: language_pb2.RunPluginRequest, context: grpc.ServicerContext
+    ) -> Iterator[object]:
+        """Run a plugin that is a folder with a __main__.py, a policy pack say; pass on its words.
+
+        The engine reads the plugin's port from its first line of output.
+        """
+        program = Path(request.info.program_directory, request.info.entry_point or ".")
+        plugin = subprocess.Popen(
+            [sys.executable, "-u", str(program), *request.args],
+            cwd=request.pwd or None,
+            env=dict(word.split("=", 1) for word in request.env) or None,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        context.add_callback(lambda: _terminate(plugin))
+        for message in _words(plugin):
+            yield self._messages.RunPluginResponse(**message)
+        yield self._messages.RunPluginResponse(exitcode=plugin.wait())
+
     def cancel(self, _request: object, _context: object) -> object:
         """Stop the program."""
         self.stop()
@@ -140,8 +164,8 @@ class LanguageHost:
 
     def stop(self) -> None:
         """Stop the program if one runs; it is given no time to finish."""
-        if self._program and self._program.poll() is None:
-            self._program.terminate()
+        if self._program:
+            _terminate(self._program)
 
     def _arguments(self, request: language_pb2.RunRequest) -> list[str]:
         named = {
@@ -205,6 +229,27 @@ def _messages() -> types.SimpleNamespace:
     from pulumi.runtime.proto import language_pb2, plugin_pb2  # noqa: PLC0415
 
     return types.SimpleNamespace(Empty=Empty, **vars(plugin_pb2) | vars(language_pb2))
+
+
+def _terminate(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process.terminate()
+
+
+def _words(process: subprocess.Popen[bytes]) -> Iterator[dict[str, bytes]]:
+    """What a process says on both its streams, as it says it."""
+    said: queue.SimpleQueue[dict[str, bytes] | None] = queue.SimpleQueue()
+
+    def listen(name: str) -> None:
+        for line in getattr(process, name):
+            said.put({name: line})
+        said.put(None)
+
+    streams = ("stdout", "stderr")
+    for name in streams:
+        threading.Thread(target=listen, args=(name,), daemon=True).start()
+    for _ in streams:
+        yield from iter(said.get, None)
 
 
 def _unary(call: Callable[..., Any], request: Any) -> grpc.RpcMethodHandler:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,7 @@ class Recorded:
         protect: whether the engine refuses to delete it.
         ignore_changes: inputs whose changes leave it as it is.
         depends_on: URNs, those that follow from the inputs included.
+        references: URNs of the resources from which an input comes, by the input's name.
     """
 
     urn: str
@@ -56,6 +57,7 @@ class Recorded:
     depends_on: frozenset[str]
     protect: bool = False
     ignore_changes: tuple[str, ...] = ()
+    references: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     @property
     def provider_name(self) -> str:
@@ -121,6 +123,10 @@ class _Monitor(mocks.MockMonitor):
                 depends_on=frozenset(request.dependencies),
                 protect=request.protect,
                 ignore_changes=tuple(request.ignoreChanges),
+                references={
+                    name: frozenset(found.urns)
+                    for name, found in request.propertyDependencies.items()
+                },
             )
         )
         return super().RegisterResource(request)  # type: ignore[no-untyped-call]

@@ -1,0 +1,1 @@
+"""Tests of hearth/audit, on an account of moto's."""
