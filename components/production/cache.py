@@ -30,7 +30,6 @@ class CacheArgs:
             it once. It is marked as a secret here, whether it was one or not.
         log_key_arn: encrypts its logs.
         log_days: its logs are kept.
-        topic_arn: is told of failovers and failures, where given.
         protected: whether it can be deleted only deliberately, and leaves a last snapshot.
     """
 
@@ -42,7 +41,6 @@ class CacheArgs:
     password: pulumi.Input[str]
     log_key_arn: pulumi.Input[str]
     log_days: LogDays = 90
-    topic_arn: pulumi.Input[str] | None = None
     protected: bool = True
 
 
@@ -116,7 +114,6 @@ class Cache(pulumi.ComponentResource):
             snapshot_window="02:30-03:30",
             maintenance_window="sun:05:00-sun:06:00",
             final_snapshot_identifier=f"{name}-final" if args.protected else None,
-            notification_topic_arn=args.topic_arn,
             log_delivery_configurations=[
                 {
                     "log_type": kind,

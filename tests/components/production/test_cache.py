@@ -51,7 +51,6 @@ def args_of(settings: Settings, *, protected: bool = True) -> CacheArgs:
         password=PASSWORD,
         log_key_arn=key("logs"),
         log_days=30,
-        topic_arn="arn:topic",
         protected=protected,
     )
 
@@ -114,12 +113,11 @@ def test_a_replica_takes_over_where_there_is_one(recordings: dict[str, Recording
     assert (production["numCacheClusters"], dev["numCacheClusters"]) == (2, 1)
 
 
-def test_snapshots_upgrades_and_events(recordings: dict[str, Recording]) -> None:
+def test_snapshots_and_upgrades(recordings: dict[str, Recording]) -> None:
     production, dev = (only(recordings[name], GROUP) for name in BOTH)
     assert (production["snapshotRetentionLimit"], dev["snapshotRetentionLimit"]) == (7, 1)
     for group in (production, dev):
         assert group["autoMinorVersionUpgrade"] in {True, "true"}
-        assert group["notificationTopicArn"] == "arn:topic"
         assert group["snapshotWindow"] == "02:30-03:30"
         assert group["maintenanceWindow"] == "sun:05:00-sun:06:00"
 
