@@ -8,13 +8,16 @@ UV := $(BIN)/uv
 CHECKOV := .venv-checkov
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down preview test unit lint drill bench lock clean
+.PHONY: help setup setup-cloud up down preview test unit lint drill bench lock clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /|/' | column -t -s '|'
 
 setup: $(VENV)/.run ## Install Hearth, the Pulumi CLI, its language host, the docker plugin
 	@$(BIN)/hearth setup
+
+setup-cloud: $(VENV)/.cloud ## Install what stacks on AWS need: no docker plugin, no pyinfra
+	@$(BIN)/hearth setup --cloud
 
 up: setup ## Boot, bootstrap, provision and load-test the whole lab on this machine
 	@$(BIN)/hearth up sandbox
@@ -23,13 +26,14 @@ down: $(VENV)/.run ## Stop the lab and remove every trace of it; the cache stays
 	@$(BIN)/hearth down sandbox
 
 STACK ?= sandbox
-preview: setup ## Show what Pulumi would do; STACK=sandbox
+ENVIRONMENTS := $(basename $(notdir $(wildcard inventory/environments/*.yaml)))
+preview: $(if $(filter $(STACK),$(ENVIRONMENTS)),setup-cloud,setup) ## Show what Pulumi would do; STACK=production
 	@$(BIN)/hearth preview $(STACK)
 
 test: setup $(VENV)/.dev lint unit ## Every check and test, the real lab included where it can run
 	@$(BIN)/pytest -q -m e2e --durations=10 tests/e2e
 
-unit: $(VENV)/.dev $(CHECKOV)/.run ## The tests that need no machine
+unit: setup-cloud $(VENV)/.dev $(CHECKOV)/.run ## The tests that need no machine
 	@$(BIN)/pytest -q -n 2 -m "not e2e" --ignore tests/smoke
 	@$(BIN)/pytest -q tests/smoke  # by itself: it measures times
 
@@ -80,6 +84,12 @@ $(UV): requirements/uv.txt
 $(VENV)/.run: requirements/run.txt pyproject.toml $(UV)
 	@echo "  python packages (requirements/run.txt)"
 	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements/run.txt
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.cloud: requirements/production.txt pyproject.toml $(UV)
+	@echo "  python packages of stacks on AWS (requirements/production.txt)"
+	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements/production.txt
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 

@@ -18,6 +18,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from hearth.console import Step, err, out, step
+from inventory.cloud.loading import is_environment, load_environment
 from inventory.errors import HearthError
 from inventory.loading import load, schema
 from inventory.paths import state_dir
@@ -29,7 +30,9 @@ if TYPE_CHECKING:
 
     from hearth.audit.leftovers import Leftovers
     from hearth.audit.run import Audit
+    from hearth.cloud import CloudStack, Place
     from hearth.doctor import Diagnosis
+    from hearth.plan import Plan
     from hearth.reports import ReportFiles
     from inventory.cloud.model import Environment
     from inventory.hardware import Board
@@ -51,10 +54,26 @@ sandbox_app = typer.Typer(
     no_args_is_help=True, help="A whole lab on this machine, booted for real."
 )
 app.add_typer(sandbox_app, name="sandbox", rich_help_panel=STEP)
+backend_app = typer.Typer(no_args_is_help=True, help="Where a team keeps the state of a stack.")
+app.add_typer(backend_app, name="backend", rich_help_panel=STEP)
 
 SiteArgument = Annotated[
     str, typer.Argument(metavar="SITE", help="a site's name, or the path of its .yaml file")
 ]
+StackArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="SITE", help="the name of a site or of an environment on AWS, or its .yaml file"
+    ),
+]
+EnvironmentArgument = Annotated[
+    str,
+    typer.Argument(metavar="ENVIRONMENT", help="an environment's name, or its .yaml file"),
+]
+OfflineOption = Annotated[
+    bool, typer.Option("--offline", help="an environment: make believe, without an account")
+]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="do not ask")]
 JsonFileOption = Annotated[
     Path | None, typer.Option("--json", help="write the smoke report here as JSON")
 ]
@@ -76,18 +95,27 @@ JsonOption = Annotated[bool, typer.Option("--json", help="print JSON for scripts
 
 
 @app.command(rich_help_panel=LAB)
-def up(
-    site: SiteArgument,
+def up(  # noqa: PLR0913 - one for each option
+    site: StackArgument,
     *,
     json_file: JsonFileOption = None,
     junit_file: JUnitFileOption = None,
     html_file: HtmlFileOption = None,
     compare: CompareOption = None,
+    offline: OfflineOption = False,
+    yes: YesOption = False,
 ) -> None:
     """From nothing to a lab under load: boot (sandbox) or doctor, bootstrap, provision, smoke.
 
+    An environment on AWS: show the plan, ask, and carry it out. With --offline it is made up, so
+    that later plans show what a change of its settings would do.
+
     Exit codes: as of `hearth smoke`; 1 also where a step failed, 2 where nothing can be booted.
     """
+    if is_environment(site):
+        _cloud_up(site, offline=offline, yes=yes)
+        return
+    _no_site_is(offline, "--offline", site)
     loaded, files = load(site), _report_files(json_file, junit_file, html_file, compare)
     out.print(f"[green]ok[/green]  check: {loaded.name} is sound, {len(loaded.hosts)} machines")
     toolchain_step()
@@ -135,23 +163,119 @@ def _out_of_reach(site_argument: str, absent: Sequence[str]) -> HearthError:
 
 
 @app.command(rich_help_panel=STEP)
-def preview(site: SiteArgument) -> None:
-    """Show what `up` would change on a site's machines, without changing anything."""
+def preview(
+    site: StackArgument,
+    *,
+    online: Annotated[
+        bool, typer.Option("--online", help="an environment: against its account, asked now")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what `up` would change, without changing anything.
+
+    An environment on AWS is planned without an account, against what `up --offline` made up;
+    with --online against what its account has.
+
+    Exit codes: 0 there is a plan, 1 there is none, or it would lose what is protected.
+    """
+    if is_environment(site):
+        _cloud_preview(site, online=online, as_json=as_json)
+        return
+    _no_site_is(online, "--online", site)
     from hearth.engine import Stack  # noqa: PLC0415 - imports the toolchain
 
     stack = Stack(site, load(site))
-    with step("pulumi preview") as progress:
+    with step("pulumi preview", on=err if as_json else out) as progress:
         stack.prepare()
-        progress.summary = str(stack.preview(progress))
+        changes = stack.preview(progress)
+        progress.summary = str(changes)
+    if as_json:
+        sys.stdout.write(json.dumps({"site": site, "counts": changes.counts}) + "\n")
+
+
+def _no_site_is(given: bool, option: str, site: str) -> None:  # noqa: FBT001 - an option's value
+    if given:
+        raise HearthError(f"{option}: {site} is no environment on AWS; leave the option out")
+
+
+def _cloud_stack(argument: str, *, offline: bool, quiet: bool = False) -> CloudStack:
+    """An environment's stack, ready: with its toolchain and, online, its account."""
+    from hearth.cloud import CloudStack, offline_place, online_place  # noqa: PLC0415
+
+    environment = load_environment(argument)
+    place: Place
+    with step("toolchain", on=err if quiet else out) as progress:
+        from tools import toolchain  # noqa: PLC0415 - only some commands need it
+
+        toolchain.ensure(progress, docker=False)
+        place = offline_place() if offline else online_place(argument, environment)
+        progress.summary = f"state in {place.backend}"
+    stack = CloudStack(argument, environment, place)
+    stack.prepare()
+    return stack
+
+
+def _cloud_preview(argument: str, *, online: bool, as_json: bool) -> None:
+    stack = _cloud_stack(argument, offline=not online, quiet=as_json)
+    plan = _cloud_plan(stack, quiet=as_json)
+    if as_json:
+        sys.stdout.write(json.dumps(plan.document) + "\n")
+    if plan.refused:
+        raise HearthError(stack.refusal(plan.refused))
+
+
+def _cloud_plan(stack: CloudStack, *, quiet: bool = False) -> Plan:
+    """The plan, shown unless it is for scripts."""
+    with step("pulumi preview", on=err if quiet else out) as progress:
+        plan = stack.preview()
+        progress.summary = str(plan)
+    if not quiet:
+        plan.show(out)
+        if plan.offline:
+            out.print("Offline: AWS was not asked, what the plan compares with is made up.")
+    return plan
+
+
+def _cloud_up(argument: str, *, offline: bool, yes: bool) -> None:
+    stack = _cloud_stack(argument, offline=offline)
+    plan = _cloud_plan(stack)
+    if plan.refused:
+        raise HearthError(stack.refusal(plan.refused))
+    if not plan.counts:
+        return
+    ask = f"This changes {stack.environment.name} in AWS, and what it costs. Go on?"
+    if not offline and not yes and not typer.confirm(ask):
+        raise typer.Exit(1)
+    with step("pulumi up") as progress:
+        progress.summary = str(stack.up(progress))
+
+
+def _cloud_down(argument: str, *, offline: bool, yes: bool) -> None:
+    stack = _cloud_stack(argument, offline=offline)
+    ask = f"This deletes everything of {stack.environment.name} in AWS, with its data. Go on?"
+    if not offline and not yes and not typer.confirm(ask):
+        raise typer.Exit(1)
+    with step("pulumi destroy") as progress:
+        progress.summary = str(stack.destroy(progress))
+        if offline:
+            stack.remove()
 
 
 @app.command(rich_help_panel=LAB)
 def down(
-    site: SiteArgument,
+    site: StackArgument,
     *,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="do not ask")] = False,
+    yes: YesOption = False,
+    offline: OfflineOption = False,
 ) -> None:
-    """Stop a site: a sandbox goes without a trace, real boards lose their containers."""
+    """Stop a site: a sandbox goes without a trace, real boards lose their containers.
+
+    An environment on AWS: delete all of it, unless something in it is protected.
+    """
+    if is_environment(site):
+        _cloud_down(site, offline=offline, yes=yes)
+        return
+    _no_site_is(offline, "--offline", site)
     from hearth.engine import Stack  # noqa: PLC0415 - imports the toolchain
 
     loaded = load(site)
@@ -234,7 +358,7 @@ def restore(
     only: Annotated[
         list[str] | None, typer.Option(help="postgres, minio or grafana alone; repeatable")
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="do not ask")] = False,
+    yes: YesOption = False,
 ) -> None:
     """Put a backup back in place of a site's data, after a backup of what is there now.
 
@@ -419,20 +543,53 @@ def key(
 
 
 @app.command(rich_help_panel=STEP)
-def setup() -> None:
+def setup(
+    *,
+    cloud: Annotated[
+        bool, typer.Option("--cloud", help="what environments on AWS need: no docker plugin")
+    ] = False,
+) -> None:
     """Find, download or build the Pulumi CLI, its Python language host and the docker plugin."""
-    for part in toolchain_step():
+    for part in toolchain_step(docker=not cloud):
         out.print(f"    {escape(part)}", soft_wrap=True)
 
 
-def toolchain_step() -> list[str]:
+def toolchain_step(*, docker: bool = True) -> list[str]:
     """Makes the toolchain complete; returns a line a part, with its way and why."""
     from tools import toolchain  # noqa: PLC0415 - only some commands need it
 
     with step("toolchain") as progress:
-        found = toolchain.ensure(progress)
+        found = toolchain.ensure(progress, docker=docker)
         progress.summary = f"{len(found.parts)} parts in {found.bin_dir}"
     return [str(part) for part in found.parts]
+
+
+@backend_app.command("aws")
+def backend_aws(environment: EnvironmentArgument, *, yes: YesOption = False) -> None:
+    """Make the bucket and the keys of an environment's state, or put them right.
+
+    Nothing happens the second time. Pulumi's locks are files in the bucket.
+    """
+    from hearth.aws_account import require_account  # noqa: PLC0415 - only this command needs it
+
+    loaded = load_environment(environment)
+    account = require_account(environment, loaded)
+    from hearth.state_backend import backend_of, make_backend  # noqa: PLC0415 - imports boto3
+
+    backend = backend_of(loaded, account)
+    ask = f"This makes {backend.bucket} and two keys (2 USD a month) in {account.id}. Go on?"
+    if not yes and not typer.confirm(ask):
+        raise typer.Exit(1)
+    with step("backend") as progress:
+        done = make_backend(backend, account, progress)
+        progress.summary = "; ".join(done) or "all is as it should be"
+    out.print(f"\n`hearth up {environment}` finds it by itself. To run pulumi by hand:")
+    for line in (
+        f"export PULUMI_BACKEND_URL={shlex.quote(backend.url)}  # in place of `pulumi login`",
+        f"pulumi stack select --create {backend.environment} "
+        f"--secrets-provider {shlex.quote(backend.secrets_provider)}",
+    ):
+        out.print(f"    {escape(line)}", soft_wrap=True)
 
 
 @app.command(rich_help_panel=STEP)

@@ -7,8 +7,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -21,6 +20,7 @@ from hearth.interrupted import clear_dead_locks, leftovers
 from hearth.processes import Finished, stream
 from hearth.remote import ask, ssh
 from hearth.secrets import AUTHORITY, Setting, missing_settings
+from hearth.updates import Changes, Progress, counts, show
 from inventory.errors import HearthError
 from inventory.loading import SITES, site_path
 from inventory.model import KEY_HEADER, SMOKE_CLIENT, Site
@@ -29,32 +29,12 @@ from inventory.ssh import write_ssh_config
 from stacks import ABSENT
 from tools import toolchain
 
-Progress = Callable[[str], None]
-
 BACKEND = PROJECT / ".hearth" / "pulumi"
 PASSPHRASE = PROJECT / ".hearth" / "passphrase"
-_RESOURCE = re.compile(r"^ [+\-~@ ]+ (\S+:\S+) (\S+) (creat|updat|delet|replac|refresh)\w*")
 _FAILED_CONTAINER = re.compile(r"docker:index:Container (\S+) \*\*\w+ failed\*\*")
 _SHOWN_LINES = 3
 _EXCLUDE = "--exclude **::{name} --exclude **::{name}.**"
 """By the names that `components.homelab.machine.Machine` gives."""
-_COUNT = re.compile(r"(\d+) ((?:to )?\w+)")
-
-
-@dataclass(frozen=True, slots=True)
-class Changes:
-    """What an update did, by kind of change: `created`, `updated`, `replaced`, `deleted`."""
-
-    counts: dict[str, int]
-
-    @property
-    def total(self) -> int:
-        """Resources that an update changed."""
-        return sum(count for kind, count in self.counts.items() if kind != "unchanged")
-
-    def __str__(self) -> str:
-        done = ", ".join(f"{count} {kind}" for kind, count in self.counts.items())
-        return done or "nothing to do"
 
 
 def environment() -> dict[str, str]:
@@ -190,12 +170,12 @@ class Stack:
             flags.append("--refresh")
         finished = self._run(
             [verb, *flags, *_excluded(absent)],
-            lambda line: _show(line, progress),
+            lambda line: show(line, progress),
             {ABSENT: " ".join(absent)},
         )
         if finished.code:
             raise HearthError(self._explain(verb, finished.output))
-        return Changes(_counts(finished.output))
+        return Changes(counts(finished.output))
 
     def _has_drifted(self, progress: Progress, absent: Collection[str]) -> bool:
         """Whether somebody has changed what the last update left: only then is all of it read."""
@@ -312,17 +292,3 @@ def _write_private(path: Path, text: str) -> None:
 def _settings() -> list[Path]:
     """The configurations that this checkout's passphrase decrypts."""
     return list((PROJECT / "stacks").glob("Pulumi.*.yaml"))
-
-
-def _show(line: str, progress: Progress) -> None:
-    """Resource lines of the engine, shortened to what and which."""
-    if match := _RESOURCE.match(line):
-        progress(f"{match[3]}ing {match[1].rpartition(':')[2]} {match[2]}")
-
-
-def _counts(output: str) -> dict[str, int]:
-    """The summary at the end: `+ 3 created`, `4 changes. 20 unchanged`."""
-    _, _, summary = output.rpartition("Resources:")
-    lines = [line for line in summary.splitlines() if line.startswith("    ")]
-    found = [match for line in lines for match in _COUNT.findall(line)]
-    return {kind: int(count) for count, kind in found if kind != "changes"}

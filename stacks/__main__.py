@@ -1,4 +1,8 @@
-"""Pulumi's entry: the stack's name is the site's, unless `hearth:site` names another file."""
+"""Pulumi's entry: a stack is an environment on AWS, or a site, of the stack's name.
+
+`hearth:environment` or `hearth:site` names another file. What a stack does not need is not
+imported: a site's engine has no SDK of AWS, and an environment's none of Docker.
+"""
 
 from __future__ import annotations
 
@@ -8,20 +12,44 @@ from collections.abc import Mapping
 
 import pulumi
 
+from inventory.cloud.loading import environments, load_environment
 from inventory.errors import HearthError
 from inventory.loading import load
 from inventory.model import Site
 from inventory.ssh import write_ssh_config
-from stacks import ABSENT, homelab
+from stacks import ABSENT
 
 
 def main() -> None:
-    """Loads and checks the site, then declares it; nothing is declared of a broken one."""
+    """Loads and checks what the stack is of, then declares it; nothing of a broken one."""
     config = pulumi.Config()
+    environment = config.get("environment")
+    if not environment and not config.get("site") and pulumi.get_stack() in environments():
+        environment = pulumi.get_stack()
     try:
-        site = load(config.get("site") or pulumi.get_stack())
+        if environment:
+            _declare_environment(environment)
+        else:
+            _declare_site(config)
     except HearthError as error:
         raise pulumi.RunError(str(error)) from None
+
+
+def _declare_environment(name: str) -> None:
+    environment = load_environment(name)
+    try:
+        from stacks import production  # noqa: PLC0415 - AWS's SDK
+    except ModuleNotFoundError as error:
+        if error.name != "pulumi_aws":
+            raise
+        raise HearthError(f"{name}: pulumi_aws is not installed; run `make setup-cloud`") from None
+    production.declare(environment)
+
+
+def _declare_site(config: pulumi.Config) -> None:
+    site = load(config.get("site") or pulumi.get_stack())
+    from stacks import homelab  # noqa: PLC0415 - Docker's SDK
+
     site = with_images(site, json.loads(config.get("images") or "{}"))
     absent = os.environ.get(ABSENT, "").split()
     homelab.declare(site, homelab.secrets_from(config, site), write_ssh_config(site), absent)

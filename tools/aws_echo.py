@@ -13,6 +13,12 @@ from typing import Any
 ACCOUNT, REGION = "123456789012", "us-east-1"
 """The account is the one that Amazon's documentation uses."""
 
+OFFLINE = "HEARTH_OFFLINE"
+"""Variable with the URL of the one backend whose state may hold what is made up."""
+
+BACKEND = "PULUMI_BACKEND_URL"
+"""Pulumi's variable for the backend that it uses."""
+
 Properties = Mapping[str, Any]
 
 
@@ -52,6 +58,8 @@ def made_id(kind: str, name: str, urn: str, inputs: Properties) -> str:
         return f"{prefix}-{digest(urn)}"
     if kind == "kms/key:Key":
         return _uuid(urn)
+    if kind == "rds/instance:Instance":  # its name may change, so it is known by another
+        return f"db-{digest(urn).upper()}"
     given = next((inputs[key] for key in _NAMED_BY if isinstance(inputs.get(key), str)), None)
     return given or f"{name}-{digest(urn)[:7]}"
 
@@ -110,14 +118,17 @@ def _cluster(id_: str, _inputs: Properties) -> dict[str, Any]:
     }
 
 
-def _database(id_: str, _inputs: Properties) -> dict[str, Any]:
-    address = f"{id_}.{digest(id_)[:12]}.{REGION}.rds.amazonaws.com"
+def _database(id_: str, inputs: Properties) -> dict[str, Any]:
+    name = inputs.get("identifier", id_.lower())
+    address = f"{name}.{digest(id_)[:12]}.{REGION}.rds.amazonaws.com"
     secret = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:rds!db-{digest(id_)}"
     return {
         "address": address,
         "endpoint": f"{address}:5432",
         "port": 5432,
-        "resourceId": f"db-{digest(id_).upper()}",
+        "arn": f"arn:aws:rds:{REGION}:{ACCOUNT}:db:{name}",
+        "identifier": name,
+        "resourceId": id_,
         "masterUserSecrets": [{"secretArn": secret, "secretStatus": "active", "kmsKeyId": ""}],
     }
 

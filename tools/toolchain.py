@@ -99,20 +99,21 @@ class _Recipe:
     ways: dict[Way, Callable[[Progress], _Found]]
 
 
-def ensure(progress: Progress) -> Toolchain:
+def ensure(progress: Progress, *, docker: bool = True) -> Toolchain:
     """Find, download or build what is missing; a second call finds everything in its cache.
 
     Args:
         progress: Takes short lines for people: what is going on, then a line for each part.
+        docker: Whether the docker plugin is one of the parts: a stack on AWS does without.
 
     Raises:
         HearthError: A part cannot be had; those that can are kept.
     """
     forced = _forced_way()
-    parts = _recorded_parts(forced)
+    parts = _recorded_parts(forced, docker=docker)
     if parts is None:
         with _locked(progress):
-            parts = _obtain_all(forced, progress)
+            parts = _obtain_all(forced, progress, docker=docker)
             go_build.clean_go_caches(progress)
     toolchain = Toolchain(parts, bin_dir())
     _link_all(toolchain)
@@ -164,6 +165,8 @@ def environment() -> dict[str, str]:
     return {
         "PATH": os.pathsep.join(first + rest),
         "PULUMI_HOME": str(pulumi_home()),
+        # The engine would fetch the plugin of every SDK that is installed, used or not.
+        "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
         "PULUMI_SKIP_UPDATE_CHECK": "true",
     }
 
@@ -171,11 +174,12 @@ def environment() -> dict[str, str]:
 # The parts.
 
 
-def _recipes() -> Iterator[_Recipe]:
+def _recipes(*, docker: bool) -> Iterator[_Recipe]:
     cli = _cli()
     yield cli
     yield _host(cli.home)
-    yield _plugin()
+    if docker:
+        yield _plugin()
 
 
 def _cli() -> _Recipe:
@@ -324,9 +328,9 @@ def _install_plugin(version: str, *arguments: str) -> _Found:
 # The ways.
 
 
-def _obtain_all(forced: Way | None, progress: Progress) -> tuple[Part, ...]:
+def _obtain_all(forced: Way | None, progress: Progress, *, docker: bool) -> tuple[Part, ...]:
     parts: tuple[Part, ...] = ()
-    for recipe in _recipes():
+    for recipe in _recipes(docker=docker):
         part = _recorded(recipe, forced) or _obtain(recipe, forced, progress)
         parts += (part,)
         # The plugin's installation needs the CLI, so links are made as parts come.
@@ -438,8 +442,8 @@ def _locked(progress: Progress) -> Iterator[None]:
         yield
 
 
-def _recorded_parts(forced: Way | None) -> tuple[Part, ...] | None:
-    parts = [_recorded(recipe, forced) for recipe in _recipes()]
+def _recorded_parts(forced: Way | None, *, docker: bool) -> tuple[Part, ...] | None:
+    parts = [_recorded(recipe, forced) for recipe in _recipes(docker=docker)]
     complete = tuple(part for part in parts if part)
     return complete if len(complete) == len(parts) else None
 

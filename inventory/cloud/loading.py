@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from inventory import document
 from inventory.cloud.checks import check
 from inventory.cloud.model import Environment
 from inventory.errors import HearthError
@@ -16,6 +17,17 @@ ENVIRONMENTS = PROJECT / "inventory" / "environments"
 def environments() -> list[str]:
     """The names of those that the project has."""
     return sorted(path.stem for path in ENVIRONMENTS.glob("*.yaml"))
+
+
+def is_environment(argument: str) -> bool:
+    """Whether a name or a file is of an environment; a site's file has hosts, and no region."""
+    path = Path(argument)
+    if path.suffix not in {".yaml", ".yml"}:
+        return argument in environments()
+    if not path.is_file():
+        return False
+    data = document.read(path).data
+    return "region" in data or data.get("extends") in environments()
 
 
 def environment_path(environment: str) -> Path:

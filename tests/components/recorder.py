@@ -116,7 +116,7 @@ class _Monitor(mocks.MockMonitor):
                 urn=self.make_urn(request.parent, request.type, request.name),
                 type=request.type,
                 name=request.name,
-                inputs=MessageToDict(request.object),
+                inputs=self._transformed(request),
                 parent=request.parent,
                 provider=request.provider,
                 retain_on_delete=request.retainOnDelete,
@@ -130,6 +130,19 @@ class _Monitor(mocks.MockMonitor):
             )
         )
         return super().RegisterResource(request)  # type: ignore[no-untyped-call]
+
+    def _transformed(self, request: Any) -> dict[str, Any]:
+        """The inputs after the stack's transforms, which the engine would run."""
+        props: dict[str, Any] = MessageToDict(request.object)
+        for transform in self._stack_transforms:
+            options = pulumi.ResourceOptions()
+            args = pulumi.ResourceTransformArgs(
+                request.custom, request.type, request.name, props, options
+            )
+            result = transform(args)
+            if isinstance(result, pulumi.ResourceTransformResult):
+                props = dict(result.props)
+        return props
 
 
 class _Mocks(mocks.Mocks):

@@ -10,8 +10,11 @@ from pathlib import Path
 import pytest
 import typer
 from jsonschema import Draft202012Validator
+from moto import mock_aws
 
 from hearth.cli import app, main
+from hearth.cloud import CloudStack
+from hearth.plan import Change, Plan
 from inventory.units import GIB
 
 SITES = Path(__file__).parents[1] / "sites"
@@ -50,11 +53,12 @@ def hearth(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) 
 
 def commands() -> list[list[str]]:
     """Every command, as it is typed."""
-    top = typer.main.get_group(app)
-    found = [[name] for name in top.commands]
-    below = typer.main.get_group(app).commands["sandbox"]
-    assert isinstance(below, typer.core.TyperGroup)
-    return found + [["sandbox", name] for name in below.commands]
+    found = []
+    for name, command in typer.main.get_group(app).commands.items():
+        found.append([name])
+        if isinstance(command, typer.core.TyperGroup):
+            found += [[name, below] for below in command.commands]
+    return found
 
 
 @pytest.mark.parametrize("command", commands(), ids=" ".join)
@@ -203,3 +207,60 @@ def test_render_writes_every_machines_files_with_secrets_left_blank(
     assert {"ssh_config", "pi51/nginx.conf", "pi51/kong.yaml", "pi41/nftables.conf"} <= written
     assert "password: (secret)" in (tmp_path / "homelab/pi51/kong.yaml").read_text()
     assert "haproxy.cfg" not in " ".join(written)
+
+
+@pytest.mark.usefixtures("no_credentials")
+@pytest.mark.parametrize(
+    "command",
+    [("up", "dev"), ("down", "dev"), ("preview", "dev", "--online"), ("backend", "aws", "dev")],
+)
+def test_without_credentials_nothing_of_an_environment_is_touched(
+    hearth: Shell, command: tuple[str, ...]
+) -> None:
+    ended = hearth(*command)
+    assert ended.code == 1
+    assert "dev: there are no AWS credentials here" in ended.err
+
+
+@pytest.mark.parametrize(
+    "command", [("up", "homelab", "--offline"), ("preview", "homelab", "--online")]
+)
+def test_what_is_for_environments_is_refused_for_sites(
+    hearth: Shell, command: tuple[str, ...]
+) -> None:
+    ended = hearth(*command)
+    assert ended.code == 1
+    assert ended.err == f"{command[2]}: homelab is no environment on AWS; leave the option out\n"
+
+
+@mock_aws
+@pytest.mark.usefixtures("aws_credentials")
+def test_a_backend_is_made_after_a_question_and_its_use_is_told(
+    hearth: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(typer, "confirm", lambda _: False)
+    assert hearth("backend", "aws", "dev").code == 1
+    made = hearth("backend", "aws", "dev", "--yes")
+    assert "bucket hearth-dev-state-123456789012 made" in made.out
+    assert "export PULUMI_BACKEND_URL='s3://hearth-dev-state-123456789012?" in made.out
+    assert "--secrets-provider 'awskms://alias/hearth-dev-secrets?" in made.out
+    assert "all is as it should be" in hearth("backend", "aws", "dev", "--yes").out
+
+
+def test_an_environment_is_planned_for_people_and_for_scripts(
+    hearth: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hearth.cloud.OFFLINE_HOME", tmp_path)
+    change = Change("replace", "network", "ec2/vpc:Vpc", "network-vpc", ("cidrBlock",))
+    plan = Plan("dev", True, (change,), 3, ("Vpc network-vpc",))
+    monkeypatch.setattr(CloudStack, "prepare", lambda _: None)
+    monkeypatch.setattr(CloudStack, "preview", lambda _: plan)
+    shown = hearth("preview", "dev")
+    assert shown.code == 1
+    assert "1 to replace, 3 unchanged" in shown.out
+    assert "! REPLACE  Vpc network-vpc: cidrBlock" in shown.out
+    assert "Offline: AWS was not asked" in shown.out
+    assert "nothing is deleted, as these are protected: Vpc network-vpc" in shown.err
+    printed = hearth("preview", "dev", "--json")
+    assert json.loads(printed.out)["counts"] == {"replace": 1}
+    assert printed.code == 1

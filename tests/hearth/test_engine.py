@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from hearth.engine import Changes, Stack, _counts, _show
+from hearth.engine import Stack
+from hearth.updates import Changes, counts, show
 from inventory.loading import load
 
 CREATED = """\
@@ -81,37 +82,37 @@ def stack() -> Stack:
 
 
 def test_the_summary_is_counted() -> None:
-    assert _counts(CREATED) == {"created": 46}
-    assert _counts(ONE_CHANGED) == {"deleted": 1, "unchanged": 2}
+    assert counts(CREATED) == {"created": 46}
+    assert counts(ONE_CHANGED) == {"deleted": 1, "unchanged": 2}
 
 
 def test_all_kinds_of_change_are_counted() -> None:
-    counts = _counts(SOME_CHANGED)
-    assert counts == {"created": 2, "updated": 1, "deleted": 3, "replaced": 1, "unchanged": 39}
-    assert Changes(counts).total == 7
+    found = counts(SOME_CHANGED)
+    assert found == {"created": 2, "updated": 1, "deleted": 3, "replaced": 1, "unchanged": 39}
+    assert Changes(found).total == 7
 
 
 def test_a_plan_is_counted_by_kind() -> None:
-    counts = _counts(PLANNED)
-    assert counts == {"to create": 3, "to update": 1, "unchanged": 42}
-    assert str(Changes(counts)) == "3 to create, 1 to update, 42 unchanged"
+    found = counts(PLANNED)
+    assert found == {"to create": 3, "to update": 1, "unchanged": 42}
+    assert str(Changes(found)) == "3 to create, 1 to update, 42 unchanged"
 
 
 def test_a_second_update_changed_nothing() -> None:
-    changes = Changes(_counts(NONE_CHANGED))
+    changes = Changes(counts(NONE_CHANGED))
     assert changes.total == 0
     assert str(changes) == "46 unchanged"
 
 
 def test_output_without_a_summary_counts_nothing() -> None:
-    assert _counts("error: no stack selected\n") == {}
+    assert counts("error: no stack selected\n") == {}
     assert str(Changes({})) == "nothing to do"
 
 
 def test_progress_is_what_and_which() -> None:
     shown: list[str] = []
     for line in CREATED.splitlines():
-        _show(line, shown.append)
+        show(line, shown.append)
     assert shown == [
         "creating Stack hearth-sandbox",
         "creating DataNode pi52",
