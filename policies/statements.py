@@ -34,6 +34,15 @@ ON_EVERYTHING: Mapping[str, str] = {
 }
 """Actions that may name no resource, each with its reason; an entry allows nothing else."""
 
+WHO = frozenset(
+    {
+        *("aws:principalaccount", "aws:principalarn", "aws:principalorgid", "aws:userid"),
+        *("aws:sourceaccount", "aws:sourcearn", "aws:sourceowner", "aws:sourceorgid"),
+        *("aws:sourcevpc", "aws:sourcevpce", "kms:calleraccount"),
+    }
+)
+"""Keys of conditions that say whose request it is; others only say how it comes."""
+
 READING = ("Describe", "Get", "List", "BatchGet", "BatchCheck")
 """Beginnings of actions that change nothing, which may end with a star."""
 
@@ -98,7 +107,9 @@ def open_to_everybody(document: Document) -> Iterator[str]:
     for statement in statements(document):
         principal = statement.get("Principal")
         named = listed(principal.get("AWS")) if isinstance(principal, Mapping) else [principal]
-        if "*" in named and not statement.get("Condition"):
+        conditions = (statement.get("Condition") or {}).values()
+        keys = {key.lower() for condition in conditions for key in condition}
+        if "*" in named and not keys & WHO:
             yield f"{statement.get('Sid') or 'a statement'} lets everybody in"
 
 
