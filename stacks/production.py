@@ -52,7 +52,7 @@ def declare(environment: Environment, cache_password: pulumi.Input[str]) -> None
             zone_names=[
                 f"{environment.region}{zone}" for zone in "abc"[: environment.network.zones]
             ],
-            cluster_name=name,
+            cluster_name=environment.cluster_name,
             log_key_arn=keys.logs,
         ),
         own,
@@ -61,7 +61,7 @@ def declare(environment: Environment, cache_password: pulumi.Input[str]) -> None
         f"{name}-cluster",
         ClusterArgs(
             settings=environment.cluster,
-            cluster_name=name,
+            cluster_name=environment.cluster_name,
             subnet_ids=network.private_subnet_ids,
             key_arn=keys.cluster,
             log_key_arn=keys.logs,

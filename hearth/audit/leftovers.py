@@ -63,7 +63,7 @@ def belongs(look: Look, tags: Any) -> bool:
     """Whether tags say that something is the environment's, or its cluster's."""
     if look.ours(tags):
         return True
-    cluster = f"hearth-{look.environment.name}"
+    cluster = look.environment.cluster_name
     named = {
         entry.get("Key", entry.get("key")): entry.get("Value", entry.get("value"))
         for entry in ([] if isinstance(tags, Mapping) else tags or [])

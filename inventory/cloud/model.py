@@ -378,3 +378,8 @@ class Environment(Model):
         default=True,
         description="whether cluster, data and backups can be deleted only deliberately",
     )
+
+    @property
+    def cluster_name(self) -> str:
+        """The cluster's own name, which its nodes, disks and load balancers are tagged with."""
+        return f"hearth-{self.name}"

@@ -174,9 +174,9 @@ def test_references_between_resources_are_references() -> None:
     (block,) = blocks["aws_default_security_group"].values()
     assert block["vpc_id"] == "${aws_vpc.production-network.id}"
     versioning = blocks["aws_s3_bucket_versioning"]["production-storage-logs"]
-    assert versioning["bucket"] == "${aws_s3_bucket.storage-logs.id}"
+    assert versioning["bucket"] == "${aws_s3_bucket.production-storage-logs.id}"
     policy = blocks["aws_s3_bucket_policy"]["production-storage-logs"]["policy"]
-    assert "${aws_s3_bucket.storage-logs.arn}/*" in policy
+    assert "${aws_s3_bucket.production-storage-logs.arn}/*" in policy
 
 
 def test_lists_of_blocks_are_blocks_of_terraforms_names(tmp_path: Path) -> None:

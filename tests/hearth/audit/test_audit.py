@@ -112,15 +112,17 @@ def _cluster_unprotected(account: Deployed) -> str:
 
 def _database(**change: Any) -> Callable[[Deployed], str]:
     def changed(account: Deployed) -> str:
-        account.client("rds").modify_db_instance(DBInstanceIdentifier="database", **change)
-        return "database"
+        account.client("rds").modify_db_instance(
+            DBInstanceIdentifier="production-database", **change
+        )
+        return "production-database"
 
     return changed
 
 
 def _database_without_tls(account: Deployed) -> str:
     account.client("rds").modify_db_parameter_group(
-        DBParameterGroupName="database-parameters",
+        DBParameterGroupName="production-database-parameters",
         Parameters=[
             {
                 "ParameterName": "rds.force_ssl",
@@ -129,7 +131,7 @@ def _database_without_tls(account: Deployed) -> str:
             }
         ],
     )
-    return "database"
+    return "production-database"
 
 
 def _cache(kind: str, **change: Any) -> Callable[[Deployed], str]:
@@ -158,8 +160,8 @@ def _cache(kind: str, **change: Any) -> Callable[[Deployed], str]:
 
 def _bucket(call: str, **given: Any) -> Callable[[Deployed], str]:
     def changed(account: Deployed) -> str:
-        getattr(account.client("s3"), call)(Bucket="storage-logs", **given)
-        return "storage-logs"
+        getattr(account.client("s3"), call)(Bucket="production-storage-logs", **given)
+        return "production-storage-logs"
 
     return changed
 
@@ -178,22 +180,22 @@ def _key_without_rotation(account: Deployed) -> str:
 
 
 def _logs_for_ever(account: Deployed) -> str:
-    account.client("logs").delete_retention_policy(logGroupName="network-flow-logs")
-    return "network-flow-logs"
+    account.client("logs").delete_retention_policy(logGroupName="production-network-flow-logs")
+    return "production-network-flow-logs"
 
 
 def _movable_tags(account: Deployed) -> str:
     account.client("ecr").put_image_tag_mutability(
-        repositoryName="registry/api", imageTagMutability="MUTABLE"
+        repositoryName="production/api", imageTagMutability="MUTABLE"
     )
-    return "registry/api"
+    return "production/api"
 
 
 def _unscanned_images(account: Deployed) -> str:
     account.client("ecr").put_image_scanning_configuration(
-        repositoryName="registry/ollama", imageScanningConfiguration={"scanOnPush": False}
+        repositoryName="production/ollama", imageScanningConfiguration={"scanOnPush": False}
     )
-    return "registry/ollama"
+    return "production/ollama"
 
 
 def _plain_topic(account: Deployed) -> str:
