@@ -87,9 +87,6 @@ CompareOption = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="compare with this report (JSON), not with the last run"),
 ]
-EnvironmentArgument = Annotated[
-    str, typer.Argument(metavar="ENVIRONMENT", help="its name, or the path of its .yaml file")
-]
 LimitOption = Annotated[list[str] | None, typer.Option(help="only this host or tier; repeatable")]
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON for scripts")]
 
@@ -808,7 +805,6 @@ def _report(
 ) -> NoReturn:
     """Looks at an environment's account and tells what was found."""
     from hearth.aws_account import require_account  # noqa: PLC0415 - only some commands need it
-    from inventory.cloud.loading import load_environment  # noqa: PLC0415
 
     environment = load_environment(argument)
     account = require_account(argument, environment)

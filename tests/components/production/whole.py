@@ -20,12 +20,14 @@ from components.production.registry import Registry, RegistryArgs
 from components.production.storage import Storage, StorageArgs
 from inventory.cloud.loading import load_environment
 from inventory.cloud.model import Environment
+from stacks.tags import tag_everything, tags_of
 from tests.components.recorder import Recording, record
 from tools.aws_echo import ACCOUNT, REGION
 
 
 def declare(environment: Environment) -> None:
-    """Declares every component of an environment."""
+    """Declares every component of an environment, tagged as the stack tags them."""
+    tag_everything(tags_of(environment))
     name, protected = f"hearth-{environment.name}", environment.protected
     keys = Keys("keys", KeysArgs(ACCOUNT, REGION, protected))
     network = Network(
