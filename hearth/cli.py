@@ -923,7 +923,6 @@ def _report(
 ) -> NoReturn:
     """Looks at an environment's account and tells what was found."""
     from hearth.aws_account import require_account  # noqa: PLC0415 - only some commands need it
-    from inventory.cloud.loading import load_environment  # noqa: PLC0415
 
     environment = load_environment(argument)
     account = require_account(argument, environment)

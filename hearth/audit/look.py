@@ -94,7 +94,7 @@ class Look:
             kind,
             bool(names),
             f"no {kind} has the tag {TAG}={name}",
-            f"`hearth provision {name}`; or look whether account and region are the right ones",
+            f"`hearth up {name}`; or look whether account and region are the right ones",
         )
 
     def expect(self, resource: str, subject: str, holds: object, what: str, remedy: str) -> None:

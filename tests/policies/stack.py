@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from inventory.cloud.loading import load_environment
@@ -13,6 +14,7 @@ from tools.aws_echo import made_outputs
 ENVIRONMENTS = ("production", "dev")
 
 
+@cache
 def graph_of(environment: str) -> Graph:
     """What is recorded of an environment, with its settings."""
     return Graph(

@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import replace
-from functools import cache
 from typing import Any
 
 import pytest
@@ -15,33 +14,10 @@ from inventory.cloud.loading import load_environment
 from inventory.paths import PROJECT
 from policies.catalogue import POLICIES
 from policies.graph import UNKNOWN, Finding, Graph, NotYetKnownError, Policy, Resource, judge
-from policies.rules.keeping import TAGGED, TAGS
 from policies.statements import ON_EVERYTHING, loose_federation, open_to_everybody, wildcards
 from tests.policies.stack import ENVIRONMENTS, graph_of
 
 BY_NAME = {policy.name: policy for policy in POLICIES}
-
-
-@cache
-def tagged(environment: str) -> Graph:
-    """The recorded graph, with the tags that the stack adds to all of it."""
-    graph = graph_of(environment)
-    tags = dict.fromkeys(TAGS, "given")
-    return Graph(
-        [
-            replace(
-                resource,
-                properties={
-                    **resource.properties,
-                    "tags": {**resource.properties.get("tags", {}), **tags},
-                },
-            )
-            if resource.type in TAGGED
-            else resource
-            for resource in graph.resources
-        ],
-        graph.environment,
-    )
 
 
 def found(graph: Graph, *policies: Policy) -> list[Finding]:
@@ -51,12 +27,12 @@ def found(graph: Graph, *policies: Policy) -> list[Finding]:
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_the_stack_keeps_every_promise(environment: str) -> None:
-    assert [str(one) for one in found(tagged(environment))] == []
+    assert [str(one) for one in found(graph_of(environment))] == []
 
 
 @pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: policy.name)
 def test_every_policy_is_about_something_that_the_stack_has(policy: Policy) -> None:
-    assert any(policy.concerns(resource) for resource in tagged("production").resources)
+    assert any(policy.concerns(resource) for resource in graph_of("production").resources)
 
 
 def test_every_policy_has_a_name_of_its_own_and_says_what_it_promises() -> None:
@@ -71,10 +47,10 @@ def test_the_page_lists_every_policy_with_its_promise() -> None:
 
 
 def test_a_developers_environment_is_not_asked_for_what_it_does_without() -> None:
-    strict = Graph(tagged("dev").resources, environment=None)
+    strict = Graph(graph_of("dev").resources, environment=None)
     names = {one.policy.name for one in found(strict)}
     assert names >= {"databases-stand-in-two-zones", "clusters-are-protected", "vaults-are-locked"}
-    assert found(tagged("dev")) == []
+    assert found(graph_of("dev")) == []
 
 
 Change = Callable[[dict[str, Any]], None]
@@ -292,7 +268,7 @@ def _first(graph: Graph, type_: str) -> Resource:
     ("policy", "type_", "change", "says"), BREACHES, ids=[f"{b[0]}-{b[3]}" for b in BREACHES]
 )
 def test_a_breach_is_found(policy: str, type_: str, change: Change, says: str) -> None:
-    graph = tagged("production")
+    graph = graph_of("production")
     chosen = _first(graph, type_)
     properties = deepcopy(dict(chosen.properties))
     change(properties)
@@ -305,7 +281,7 @@ def test_a_breach_is_found(policy: str, type_: str, change: Change, says: str) -
 
 @pytest.mark.parametrize(("policy", "type_"), GONE, ids=[policy for policy, _ in GONE])
 def test_what_is_left_out_is_found(policy: str, type_: str) -> None:
-    graph = tagged("production")
+    graph = graph_of("production")
     missing = _first(graph, type_)
     resources = [one for one in graph.resources if one is not missing]
     assert len(found(Graph(resources, graph.environment), BY_NAME[policy])) == 1
@@ -376,6 +352,6 @@ def test_settings_decide_what_is_asked_of_the_database() -> None:
     fewer = environment.model_copy(
         update={"database": environment.database.model_copy(update={"backup_days": 20})}
     )
-    graph = Graph(tagged("production").resources, fewer)
+    graph = Graph(graph_of("production").resources, fewer)
     (one,) = found(graph, BY_NAME["databases-are-backed-up"])
     assert one.fault.what == "keeps backups for 14 days, 20 are promised"

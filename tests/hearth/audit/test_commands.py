@@ -38,7 +38,7 @@ def test_the_command_prints_findings_with_remedies(
     out = capsys.readouterr().out
     assert "audit: account 123456789012, us-east-1: 0 resources, " in out
     assert "no cluster has the tag Environment=production" in out
-    assert "`hearth provision production`" in out
+    assert "`hearth up production`" in out
 
 
 @pytest.mark.usefixtures("empty")
