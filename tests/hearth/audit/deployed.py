@@ -29,8 +29,8 @@ NOT_HELD: Mapping[str, str] = {
     "no promise of the audit is about it": (
         "acm/certificateValidation apigateway/basePathMapping apigateway/deployment "
         "apigateway/domainName apigateway/methodSettings apigateway/restApi apigateway/stage "
-        "backup/plan budgets/budget cloudwatch/eventRule cloudwatch/eventTarget cloudwatch/metricAlarm "
-        "cloudwatch/logResourcePolicy cloudwatch/logSubscriptionFilter "
+        "backup/plan budgets/budget cloudwatch/eventRule cloudwatch/eventTarget "
+        "cloudwatch/metricAlarm cloudwatch/logResourcePolicy cloudwatch/logSubscriptionFilter "
         "ec2/defaultNetworkAcl ec2/internetGateway ec2/networkAcl ec2/route ec2/routeTable "
         "ec2/routeTableAssociation ec2/vpcEndpoint ecr/lifecyclePolicy ecr/repositoryPolicy "
         "eks/nodeGroup elasticache/subnetGroup iam/openIdConnectProvider "
