@@ -24,7 +24,7 @@ from tests.components.recorder import record_site
 from tests.generate import Machine
 
 SERVER = "127.0.0.1"
-SECONDS = 10
+SECONDS = 30
 
 
 def test_the_gateway_and_what_only_one_machine_offers_have_names_of_their_own() -> None:
@@ -147,15 +147,23 @@ def test_an_address_is_called_after_its_machine(dnsmasq: Running) -> None:
 def test_names_of_the_lab_are_asked_of_nobody_and_others_of_the_router(dnsmasq: Running) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as router:
         router.bind((SERVER, 0))
-        router.settimeout(SECONDS)
+        router.settimeout(0.1)
         servers = dnsmasq_files(load("homelab"))["servers"]
         here = f"server={SERVER}#{router.getsockname()[1]}"
         dnsmasq.write({"servers": servers.replace("server=192.168.1.1", here)})
         dnsmasq.process.send_signal(signal.SIGHUP)
+        # The signal takes effect a moment later: until then another router is asked.
+        wait(lambda: dnsmasq.address("example.org") is None and "example" in _asked(router))
         # Nobody answers there: where it were asked about the lab, this would be None.
-        wait(lambda: dnsmasq.address("example.org") is None)
-        assert b"\x07example\x03org" in router.recv(512)
         assert dnsmasq.address("nothing.lab") == []
+
+
+def _asked(router: socket.socket) -> str:
+    """What a router was asked about; empty where it was not."""
+    try:
+        return router.recv(512).decode("latin-1")
+    except TimeoutError:
+        return ""
 
 
 def test_a_changed_name_is_known_after_the_signal(dnsmasq: Running) -> None:
