@@ -33,7 +33,7 @@ from hearth.console import out
 from inventory.errors import HearthError
 from inventory.paths import cache_dir
 from tests.figures import Figure, record
-from tests.services.servers import free_port
+from tests.ports import free_port
 from tools import go_build
 
 CONNECTIONS = 50

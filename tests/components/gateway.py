@@ -25,6 +25,7 @@ from components.homelab.routing import haproxy_config, key_map, limits_lua, ngin
 from hearth.secrets import CERTIFICATE, PRIVATE_KEY, missing_settings
 from inventory.model import Site
 from tests import generate
+from tests.ports import free_port
 
 KEYS = {"phone": "the-key-of-the-phone", "smoke": "the-key-of-smoke"}
 PASSWORD = "the-password-of-redis"  # noqa: S105 - made up here
@@ -96,13 +97,6 @@ def serving() -> Iterator[Upstream]:
         finally:
             server.shutdown()
             thread.join()
-
-
-def free_port() -> int:
-    """A port that nothing listens on."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 def accepts(port: int) -> bool:

@@ -22,6 +22,7 @@ from inventory.services import KINDS, SETTINGS
 from tests import generate, udp
 from tests.components.recorder import record_site
 from tests.generate import Machine
+from tests.ports import free_port
 
 SERVER = "127.0.0.1"
 SECONDS = 30
@@ -114,9 +115,7 @@ def dnsmasq(tmp_path: Path) -> Iterator[Running]:
     shape = KINDS["network-tools"].container
     if shape is None or shutil.which("dnsmasq") is None:
         pytest.skip("no dnsmasq on PATH to ask")
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
-        free.bind((SERVER, 0))
-        port = free.getsockname()[1]
+    port = free_port()
     for name, text in dnsmasq_files(load("homelab")).items():
         (tmp_path / name).write_text(text)
     command = ["dnsmasq", *(part.replace(SETTINGS, str(tmp_path)) for part in shape.command)]

@@ -22,7 +22,7 @@ from hearth.engine import environment
 from inventory.paths import PROJECT
 from tests.e2e.conftest import HEARTH, SITE_FILE, Answer, Lab, Ran, ask, chat, run
 from tests.notebooks import NotAdmittedError, run_cell
-from tests.services.servers import free_port
+from tests.ports import free_port
 
 pytestmark = pytest.mark.e2e
 

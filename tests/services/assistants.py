@@ -19,8 +19,9 @@ import uvicorn
 from services.assistant.app import Assistant
 from services.assistant.parts import Parts
 from services.assistant.settings import Settings
+from tests.ports import free_port
 from tests.services.fakes import FakeOllama
-from tests.services.servers import PASSWORD, ROLE, Postgres, RedisServer, free_port
+from tests.services.servers import PASSWORD, ROLE, Postgres, RedisServer
 
 _WAIT_SECONDS = 20.0
 

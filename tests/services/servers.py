@@ -6,7 +6,6 @@ import asyncio
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator
@@ -16,6 +15,8 @@ from pathlib import Path
 
 import asyncpg
 import redis.asyncio as redis
+
+from tests.ports import free_port
 
 OWNER = "postgres"
 PASSWORD = "database-secret"  # noqa: S105 - of a server that lives for a test
@@ -28,11 +29,6 @@ def programs(name: str) -> Path | None:
     found = shutil.which(name)
     places = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), reverse=True)
     return places[0] if places else Path(found) if found else None
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 @contextmanager

@@ -24,8 +24,8 @@ from services.keeper import run, serve
 from services.keeper.errors import KeeperError
 from services.keeper.snapshot import MANIFEST, Manifest
 from services.keeper.store import Store
+from tests.ports import free_port
 from tests.services.keepers import PASSWORDS, FakeS3, Lab, grafana_running
-from tests.services.servers import free_port
 
 
 @pytest.fixture

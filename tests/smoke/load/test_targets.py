@@ -16,7 +16,8 @@ from smoke.load.resp import RedisTarget
 from smoke.load.s3 import Keys, S3Target, signed
 from smoke.load.sample import Sample, Target
 from smoke.load.websocket import WebSocketTarget
-from tests.services.servers import OWNER, Postgres, RedisServer, free_port
+from tests.ports import free_port
+from tests.services.servers import OWNER, Postgres, RedisServer
 
 KEYS = Keys("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
 
