@@ -532,6 +532,8 @@ def test_more_nodes_never_cost_less(
     }
     if which == "replicas" and environment.cache.replicas == 5:
         return
+    if which == "base" and f"ec2.{gpu.base_instance_type}" not in {p.key for p in table.prices}:
+        return  # it takes a spot node's place that has a price
     larger = changed(environment, **ways[which])
     before, after = bill(environment, table).total, bill(larger, table).total
     for few, many in zip(as_list(before), as_list(after), strict=True):
