@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import subprocess
 import sys
 import threading
 import time
@@ -183,26 +184,30 @@ def test_pulumi_by_hand_plans_nothing(lab: Up) -> None:
     assert ran.code == 0, ran.output
 
 
+SECOND_OF_WORK = "import time\nwhile time.process_time() < 1: pass"
+
+
 def _slowness() -> float:
-    """How many times longer than its own work a second of work takes at the moment."""
-    started, begun = time.monotonic(), time.process_time()
-    while time.process_time() - begun < 1:
-        pass
-    return time.monotonic() - started
+    """How many times longer a second of work takes at the moment, on each of two cores at once."""
+    started = time.monotonic()
+    working = [subprocess.Popen([sys.executable, "-c", SECOND_OF_WORK]) for _ in range(2)]
+    for process in working:
+        process.wait()
+    return max(1.0, time.monotonic() - started)
 
 
 def test_an_update_without_changes_takes_at_most_eight_seconds(lab: Up) -> None:
     del lab
-    seconds, slowness = [], []
-    for _ in range(3):
-        slowness.append(_slowness())
+    tries = []
+    for _ in range(5):
+        before = _slowness()
         started = time.monotonic()
         assert pulumi("up", "--yes", "--skip-preview").code == 0
-        seconds.append(time.monotonic() - started)
-    # The best of three: the machine may be busy with something else.
-    if min(seconds) > 8 and min(slowness) > 1.3:
-        pytest.skip(f"this machine is too busy to tell: {seconds} s, slowed down {slowness} times")
-    assert min(seconds) <= 8, seconds
+        tries.append((round(time.monotonic() - started, 1), round((before + _slowness()) / 2, 2)))
+        # Seconds of a machine that has nothing else to do: the lab itself works beside.
+        if tries[-1][0] / tries[-1][1] <= 8:
+            return
+    pytest.fail(f"seconds, and how many times slower the machine was: {tries}")
 
 
 def test_a_container_killed_by_hand_is_noticed_and_restored(lab: Up) -> None:
