@@ -96,9 +96,7 @@ PROGRAMS = {
         version=versions.COLLECTOR,
         settings=(f"main.version={versions.COLLECTOR}",),
     ),
-    "etcd": Program(
-        module="etcd", package="go.etcd.io/etcd/server/v3", version=versions.ETCD
-    ),
+    "etcd": Program(module="etcd", package="go.etcd.io/etcd/server/v3", version=versions.ETCD),
     "coredns": Program(
         module="coredns",
         package="hearth.invalid/tools/coredns",
