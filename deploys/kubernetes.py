@@ -11,9 +11,11 @@ import base64
 import hashlib
 import json
 import re
+import time
 from collections.abc import Iterator
 from io import StringIO
 
+import gevent
 from pyinfra import host, logger
 from pyinfra.api import FileUploadCommand, FunctionCommand, deploy, operation
 from pyinfra.api.host import Host
@@ -49,8 +51,10 @@ DATA = "/var/lib/fixai"
 """Holds the folders of volumes that stay on their machine."""
 
 ADMITS_FOR = "10m"
-NOT_IN_CONTAINERS = ("SystemVerification", "Swap", "NumCPU", "Mem")
-"""What kubeadm would see of the computer that plays a machine."""
+ANSWERS_WITHIN_S, LOOK_AGAIN_S = 60, 1
+NOT_IN_CONTAINERS = ("SystemVerification", "Swap", "NumCPU", "Mem", "HTTPProxyCIDR")
+"""What kubeadm would see of the computer that plays a machine; and a check that ends with an error
+where kubeadm is built with a Go that takes brackets in addresses for IPv6."""
 _TOKEN = re.compile(r"[a-z0-9]{6}\.[a-z0-9]{16}")
 
 
@@ -319,9 +323,8 @@ def _join(state: State, host: Host, site: Site, host_name: str, machine: Machine
     control = state.inventory.get_host(site.control_plane)
     if not control.connected:  # left out by --limit
         control.connect(show_errors=False)
-    made, output = control.run_shell_command(f"kubeadm token create --ttl {ADMITS_FOR}", _sudo=True)
-    token = next((line for line in output.stdout_lines if _TOKEN.fullmatch(line)), "")
-    if not made or not token:
+    token = _token(control)
+    if not token:
         logger.error(f"{host.print_prefix}Failed: {control.name} gives no token to join with")
         return False
     try:
@@ -339,6 +342,18 @@ def _join(state: State, host: Host, site: Site, host_name: str, machine: Machine
     finally:
         host.run_shell_command(f"rm -f {WHERE} {JOINING}", _sudo=True)
         control.run_shell_command(f"kubeadm token delete {token.partition('.')[0]}", _sudo=True)
+
+
+def _token(control: Host) -> str:
+    """A token of the cluster's; empty where it gives none, as an API server that just started."""
+    deadline = time.monotonic() + ANSWERS_WITHIN_S
+    while time.monotonic() < deadline:
+        command = f"kubeadm token create --ttl {ADMITS_FOR}"
+        _, output = control.run_shell_command(command, _sudo=True)
+        if token := next((line for line in output.stdout_lines if _TOKEN.fullmatch(line)), ""):
+            return str(token)
+        gevent.sleep(LOOK_AGAIN_S)
+    return ""
 
 
 def discovery(site: Site, authority: str, token: str) -> str:

@@ -37,7 +37,7 @@ from pyinfra_cli.exceptions import WrappedError
 import inventory.loading
 import inventory.paths
 import inventory.ssh
-from deploys import firewall, reboots
+from deploys import firewall, kubernetes, reboots
 from tests.deploys.record import Event, Run
 
 Answers = dict[str, Any]
@@ -193,6 +193,7 @@ def _stage(run: Run, site: str, scripts: Mapping[str, Script], folder: Path) -> 
         pyinfra.api.inventory: {"get_all_connectors": _connectors},
         inventory.loading: {"load": _load},
         reboots: {"time": clock, "gevent": clock, "_outcomes": {}},
+        kubernetes: {"time": clock, "gevent": clock},
         firewall: {"subprocess": here},
         inventory.paths: {"state_dir": folder.joinpath},
         inventory.ssh: {"state_dir": folder.joinpath},
