@@ -27,6 +27,7 @@ from deploys.facts.machine import Machine
 from deploys.files import STATES, config_file
 from deploys.units import running
 from inventory.kubernetes import CONTROL_PLANE, IMAGES, Kubernetes
+from inventory.fixai import VOLUMES
 from inventory.model import Site
 from templates import render
 
@@ -47,8 +48,6 @@ KUBELET = "/etc/kubernetes/kubelet.conf"
 PKI = "/etc/kubernetes/pki"
 JOINING, WHERE = "/run/hearth-join.yaml", "/run/hearth-join.kubeconfig"
 """On a machine while it joins."""
-DATA = "/var/lib/fixai"
-"""Holds the folders of volumes that stay on their machine."""
 
 ADMITS_FOR = "10m"
 ANSWERS_WITHIN_S, LOOK_AGAIN_S = 60, 1
@@ -237,7 +236,11 @@ def node(site: Site, host_name: str) -> None:
     running("Pods' network", "hearth-pods.service")
     running("containerd runs", "containerd.service")
     running("Kubelet at boot", "kubelet.service", start=False)
-    files.directory(name="Folder of volumes", path=DATA, mode="711")
+    files.directory(name="Folder of volumes", path=VOLUMES, mode="711")
+    for claim in (site.fixai.claims.values() if site.fixai is not None else ()):
+        if claim.host == host_name:
+            # The kubelet gives each to its pod's group, and leaves this mode as it is.
+            files.directory(name=f"Volume {claim.name}", path=claim.path, mode="2770")
 
 
 @deploy("Cluster")

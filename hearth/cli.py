@@ -21,6 +21,7 @@ from typer.core import TyperGroup
 from hearth.console import Step, err, out, step
 from inventory.cloud.loading import is_environment, load_environment
 from inventory.errors import HearthError
+from inventory.fixai_checks import notices
 from inventory.loading import load, schema
 from inventory.paths import state_dir
 from inventory.ssh import write_ssh_config
@@ -487,9 +488,10 @@ def check(
     loaded = load(site)
     budgets = [_budget(loaded, name) for name in loaded.hosts]
     planned = [p.reference for p in loaded.placements() if not p.provisioned]
+    cannot = notices(loaded)
     if as_json:
-        sys.stdout.write(json.dumps({"site": loaded.name, "hosts": budgets, "planned": planned}))
-        sys.stdout.write("\n")
+        found = {"site": loaded.name, "hosts": budgets, "planned": planned, "notices": cannot}
+        sys.stdout.write(json.dumps(found) + "\n")
         return
     table = Table(title=f"{loaded.name}: sound", title_justify="left", box=None, pad_edge=False)
     for heading in ("host", "address", "board", "memory", "of it GPU", "services"):
@@ -504,6 +506,8 @@ def check(
     out.print(table)
     if planned:
         out.print(f"\nplanned, not provisioned yet: {', '.join(planned)}")
+    for notice in cannot:
+        out.print(f"\nnotice: {escape(notice)}")
     if by_tag := len(loaded.unpinned):
         out.print(f"\n{by_tag} images are named by their tags: `hearth pin {site}` tells digests")
 

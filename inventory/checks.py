@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from inventory.document import Document, Path_
 from inventory.errors import SiteError
+from inventory.fixai_checks import check_fixai
 from inventory.flows import NTP_PORT, SSH_PORT
 from inventory.kubernetes import CONTROL_PLANE, NODE, NODE_PREFIX, Kubernetes
 from inventory.kubernetes import IMAGES as CLUSTER_IMAGES
@@ -442,5 +443,6 @@ RULES: tuple[Rule, ...] = (
     _registry,
     _images,
     _cluster,
+    check_fixai,
     _sandbox,
 )

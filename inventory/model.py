@@ -20,6 +20,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
 from inventory.errors import HearthError
+from inventory.fixai import FixAI
 from inventory.hardware import BOARDS, OS_RELEASES, SANDBOX_OS, Board, OsRelease
 from inventory.kubernetes import CONTROL_PLANE, NODE, Kubernetes
 from inventory.paths import PROJECT
@@ -346,6 +347,7 @@ class Site(Model):
     kubernetes: Kubernetes | None = Field(
         default=None, description="the machines are a cluster: its pods in place of containers"
     )
+    fixai: FixAI | None = Field(default=None, description="the application that the cluster runs")
 
     def __copy__(self) -> Site:
         """A copy without what was derived: with other fields, other things follow."""
@@ -380,6 +382,8 @@ class Site(Model):
             if placement.provisioned:
                 yield from (placement.account(name) for name in placement.kind.accounts)
         yield from (self.api_key(client) for client in self.api_clients)
+        if self.fixai is not None:
+            yield from self.fixai.accounts
 
     def api_key(self, client: str) -> str:
         """What a client's API key is called in the stack's configuration."""
