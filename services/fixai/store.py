@@ -237,7 +237,7 @@ class Store:
         row = await self.database.first("SELECT * FROM reports WHERE id = ?", report_id)
         return None if row is None else Report.of(row)
 
-    async def near(  # noqa: PLR0913 - what a page of a search is
+    async def near(  # noqa: PLR0913, PLR0917 - what a page of a search is
         self,
         latitude: float,
         longitude: float,
@@ -274,9 +274,7 @@ class Store:
                 return Held(tuple(found[:limit]), (last.submitted_at, last.id))
         return Held(tuple(found), None)
 
-    async def _spots(
-        self, cell: str, day: date, after: tuple[datetime, UUID] | None
-    ) -> list[Spot]:
+    async def _spots(self, cell: str, day: date, after: tuple[datetime, UUID] | None) -> list[Spot]:
         """A cell's reports of a day; equal times by id, as bytes."""
         asked = "SELECT submitted_at, id, latitude, longitude FROM reports_by_place"
         # Cassandra orders uuids by their version first: of one version only, by their bytes.
@@ -289,9 +287,7 @@ class Store:
             )
         else:
             rows = await self.database.read(f"{asked} WHERE cell = ? AND day = ?", cell, day)
-        return [
-            Spot(_aware(row.submitted_at), row.id, row.latitude, row.longitude) for row in rows
-        ]
+        return [Spot(_aware(row.submitted_at), row.id, row.latitude, row.longitude) for row in rows]
 
     # Comments
 
