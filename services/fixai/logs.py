@@ -50,3 +50,5 @@ def to_stdout() -> None:
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+    # It warns of every statement without its keyspace; a session here has one keyspace only.
+    logging.getLogger("cassandra.protocol").setLevel(logging.ERROR)

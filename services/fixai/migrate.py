@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 
 async def role(told: Settings, stop: asyncio.Event) -> None:
     """Make what is not there yet."""
-    for what, make in (("schema", tables), ("topics", topics), ("buckets", buckets)):
+    for what, make in (("tables", tables), ("topics", topics), ("buckets", buckets)):
         while not stop.is_set():
             try:
                 await make(told)
