@@ -63,6 +63,7 @@ _COREDNS = "github.com/coredns/coredns"
 _MINIO = "github.com/minio/minio"
 _MC = "github.com/minio/mc"
 _LOKI = "github.com/grafana/loki/v3"
+_TRAEFIK = "github.com/traefik/traefik/v3"
 PROGRAMS = {
     "ollama": Program(
         module="ollama",
@@ -104,4 +105,10 @@ PROGRAMS = {
         settings=(f"{_COREDNS}/coremain.GitCommit=hearth",),
     ),
     **{name: _kubernetes(name) for name in KUBERNETES},
+    "traefik": Program(
+        module="traefik",
+        package=f"{_TRAEFIK}/cmd/traefik",
+        version=versions.TRAEFIK,
+        settings=(f"{_TRAEFIK}/pkg/version.Version={versions.TRAEFIK}",),
+    ),
 }

@@ -37,6 +37,9 @@ ETCD = "3.6.16"
 COREDNS = "1.12.1"
 """tools/go/coredns/go.mod pins the same."""
 
+TRAEFIK = "3.6.0"
+"""The newest whose forks of other modules are served; tools/go/traefik/go.mod pins the same."""
+
 GO_MINIMUM = "1.26.5"
 """What the go.mod files ask for."""
 
