@@ -53,7 +53,7 @@ bench: setup $(VENV)/.bench ## Time sites of 10 to 1,000 hosts, the load engine 
 
 COMPILE := $(UV) pip compile --quiet pyproject.toml --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-header
-COMPILE_RUN := $(COMPILE) --extra homelab --extra sandbox --extra install
+COMPILE_RUN := $(COMPILE) --extra homelab --extra cluster --extra sandbox --extra install
 COMPILE_IMAGE := $(UV) pip compile --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-header --no-annotate
 COMPILE_CLOUD := $(COMPILE) --extra production --extra install -c requirements/run.txt
