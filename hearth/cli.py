@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from hearth.audit.run import Audit
     from hearth.cloud import CloudStack, Place
     from hearth.doctor import Diagnosis
+    from hearth.kubernetes import ClusterStatus
     from hearth.plan import Plan
     from hearth.reports import ReportFiles
     from inventory.cloud.model import Environment
@@ -132,6 +133,9 @@ def up(  # noqa: PLR0913 - one for each option
         return
     _no_site_is(offline, "--offline", site)
     loaded, files = load(site), _report_files(json_file, junit_file, html_file, compare)
+    if loaded.kubernetes is not None:
+        _cluster_up(site, loaded)
+        return
     out.print(f"[green]ok[/green]  check: {loaded.name} is sound, {len(loaded.hosts)} machines")
     toolchain_step()
     if loaded.sandbox is not None and not _can_boot(loaded):
@@ -154,6 +158,35 @@ def up(  # noqa: PLR0913 - one for each option
     if absent:
         raise _out_of_reach(site, absent)
     raise typer.Exit(report.exit_code)
+
+
+def _cluster_up(site_argument: str, site: Site) -> None:
+    """From nothing to a cluster: boot (sandbox) or doctor, bootstrap, nodes ready."""
+    out.print(f"[green]ok[/green]  check: {site.name} is sound, {len(site.hosts)} machines")
+    toolchain_step(docker=False)
+    if site.sandbox is not None:
+        if not _can_boot(site):
+            raise typer.Exit(2)
+        _boot(site)
+    elif (diagnosis := _examine(site_argument)).exit_code:
+        diagnosis.show(out)
+        raise typer.Exit(1)
+    _bootstrap(site_argument, site)
+    _cluster_ready(site).show(out)
+    out.print(f"\nkubectl  --kubeconfig {os.path.relpath(state_dir(site.name) / 'kubeconfig')}")
+    out.print(f"again    hearth up {site_argument}")
+    out.print(f"stop     hearth down {site_argument}")
+
+
+def _cluster_ready(site: Site) -> ClusterStatus:
+    """Waits for a cluster's nodes, and has its kubeconfig here."""
+    from hearth.kubernetes import fetch_kubeconfig, wait_until_ready  # noqa: PLC0415 - as above
+
+    with step("cluster") as progress:
+        status = wait_until_ready(site, progress)
+        fetch_kubeconfig(site)
+        progress.summary = status.summary
+    return status
 
 
 def _absent(site: Site) -> list[str]:
@@ -306,15 +339,18 @@ def down(
     stack.remove()
 
 
-@app.command(rich_help_panel=LAB)
-def status(site: SiteArgument, *, as_json: JsonOption = False) -> None:
+@app.command("status", rich_help_panel=LAB)
+def show_status(site: SiteArgument, *, as_json: JsonOption = False) -> None:
     """Show every service: machine, port, real or simulated, health; exit code 1 if one is not well.
+
+    Of a cluster its nodes and its pods.
 
     Exit codes: 0 all are healthy, 1 some are not.
     """
-    from hearth.status import look  # noqa: PLC0415 - only some commands need it
+    from hearth import kubernetes, status  # noqa: PLC0415 - only some commands need them
 
-    found = look(load(site))
+    loaded = load(site)
+    found = kubernetes.look(loaded) if loaded.kubernetes else status.look(loaded)
     if as_json:
         sys.stdout.write(json.dumps(found.document) + "\n")
     else:
@@ -729,7 +765,10 @@ def bootstrap(
 
     Machines whose sudo asks for a password get it from HEARTH_SUDO_PASSWORD or from you, once.
     """
-    _bootstrap(site, load(site), limit or [], reboot=not no_reboot)
+    loaded = load(site)
+    _bootstrap(site, loaded, limit or [], reboot=not no_reboot)
+    if loaded.kubernetes is not None and not limit:
+        _cluster_ready(loaded)
 
 
 @app.command(rich_help_panel=STEP)

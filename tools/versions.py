@@ -28,6 +28,15 @@ LOKI = "3.7.8"
 COLLECTOR = "0.155.0"
 """Its core's; tools/go/collector/go.mod pins it, and older parts where no newer are served."""
 
+KUBERNETES = "1.33.0"
+"""The newest whose every part has a published checksum; tools/go/kubernetes/go.mod pins it."""
+
+ETCD = "3.6.16"
+"""tools/go/etcd/go.mod pins the same."""
+
+COREDNS = "1.12.1"
+"""tools/go/coredns/go.mod pins the same."""
+
 GO_MINIMUM = "1.26.5"
 """What the go.mod files ask for."""
 

@@ -22,6 +22,7 @@ NGINX = {
     "fallbacks": [],
     "grafana": None,
 }
+NO_CLUSTER: dict[str, tuple[str, ...]] = {"own_networks": (), "own_sources": ()}
 RULE = re.compile(r'(tcp|udp) dport (\d+) ip saddr \{ (.+) \} accept comment "(.+)"')
 
 
@@ -49,19 +50,21 @@ def test_a_value_that_nobody_gave_is_an_error(template: str, missing: str) -> No
 def test_the_firewall_opens_each_declared_flow_and_no_other(host: str) -> None:
     flows = flows_into(load("homelab"), host)
     expected = {(f.protocol, f.port, tuple(str(s) for s in f.sources), f.reason) for f in flows}
-    text = render(FIREWALL, flows=flows, ssh_port=SSH_PORT)
+    text = render(FIREWALL, flows=flows, ssh_port=SSH_PORT, **NO_CLUSTER)
     assert rules(text) == expected
     assert text.count("accept comment") == len(flows)
 
 
 def test_a_flow_from_several_machines_is_one_rule() -> None:
     sources = (IPv4Network("192.168.1.147/32"), IPv4Network("192.168.1.154/32"))
-    text = render(FIREWALL, flows=[Flow(5432, sources, "postgres")], ssh_port=SSH_PORT)
+    text = render(
+        FIREWALL, flows=[Flow(5432, sources, "postgres")], ssh_port=SSH_PORT, **NO_CLUSTER
+    )
     assert rules(text) == {("tcp", 5432, ("192.168.1.147/32", "192.168.1.154/32"), "postgres")}
 
 
 def test_the_firewall_drops_what_no_rule_admits() -> None:
-    text = render(FIREWALL, flows=[], ssh_port=SSH_PORT)
+    text = render(FIREWALL, flows=[], ssh_port=SSH_PORT, **NO_CLUSTER)
     assert rules(text) == set()
     lines = [line.strip() for line in text.splitlines()]
     assert lines[-3:] == ["drop", "}", "}"]
