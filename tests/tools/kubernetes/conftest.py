@@ -16,6 +16,7 @@ class Told(list[str]):
     """What a person was shown, one line after the other."""
 
     def __call__(self, line: str, urn: str = "", *, passing: bool = False) -> None:
+        """Notes a line."""
         del urn, passing
         self.append(line)
 
@@ -53,9 +54,7 @@ class Engine:
     def update(self, token: str, given: Mapping[str, Any], seconds: float = 1) -> dict[str, Any]:
         """Changes the resource; returns its state."""
         self.inputs = self.check(token, given)
-        self.state = self.plugin.update(
-            urn(token), self.state, self.inputs, seconds, preview=False
-        )
+        self.state = self.plugin.update(urn(token), self.state, self.inputs, seconds, preview=False)
         return self.state
 
     def refresh(self, token: str) -> dict[str, Any] | None:

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
 Object = dict[str, Any]
@@ -68,7 +68,7 @@ class FakeApi:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
 
-    def __enter__(self) -> FakeApi:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -142,8 +142,7 @@ class FakeApi:
         if not kinds:
             raise RefusedError(404, "NotFound", f"there is no {version}")
         plain = [
-            {"name": plural, "kind": kind, "namespaced": scoped}
-            for kind, (plural, scoped) in kinds
+            {"name": plural, "kind": kind, "namespaced": scoped} for kind, (plural, scoped) in kinds
         ]
         status = [{**row, "name": f"{row['name']}/status"} for row in plain]
         return {"resources": plain + status}
