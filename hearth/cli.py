@@ -40,8 +40,7 @@ if TYPE_CHECKING:
     from inventory.cloud.model import Environment
     from inventory.hardware import Board
     from inventory.model import Site
-    from smoke.drills.alert import AlertDrill
-    from smoke.drills.drill import Drill
+    from smoke.drills.catalogue import AnyDrill
     from smoke.report import Report
 
 LAB, SITE, CLOUD, STEP = "The whole lab", "A site", "An environment on AWS", "A step alone"
@@ -861,7 +860,7 @@ def _client_keys(site_argument: str, site: Site) -> list[str]:
     return [given] if given else Stack(site_argument, site).api_keys()
 
 
-def _drills(site: Site, names: Sequence[str], *, yes: bool) -> list[Drill | AlertDrill]:
+def _drills(site: Site, names: Sequence[str], *, yes: bool) -> list[AnyDrill]:
     """The drills of these names, once the person knows what they cost."""
     from hearth.access import access_to  # noqa: PLC0415
     from hearth.power import power_of  # noqa: PLC0415
@@ -1134,7 +1133,7 @@ def _smoke(
     site: Site,
     suites: list[str] | None,
     files: ReportFiles,
-    drills: Sequence[Drill | AlertDrill] = (),
+    drills: Sequence[AnyDrill] = (),
 ) -> Report:
     from hearth.access import access_to  # noqa: PLC0415
     from hearth.reports import deliver  # noqa: PLC0415
