@@ -245,27 +245,26 @@ def node(site: Site, host_name: str) -> None:
 
 @deploy("Cluster")
 def cluster(site: Site, host_name: str, machine: Machine) -> None:
-    """Makes the cluster on the control plane's machine, then has the others join it."""
-    if host_name == site.control_plane:
-        _control_plane(site, machine)
-    STATES.note(KUBELET)
-    if host_name != site.control_plane:
-        _joined(name="Joins the cluster", site=site, host_name=host_name, machine=machine)
+    """Makes the cluster on the control plane's machine, then has the others join it.
 
-
-def _control_plane(site: Site, machine: Machine) -> None:
-    """The API server's own files, then kubeadm."""
-    for what in ("audit-policy", "authentication"):
-        config_file(
-            f"API server's {what.replace('-', ' ')}",
-            f"{FOLDER}/{what}.yaml",
-            render(f"kubernetes/{what}.yaml.j2"),
-            mode="600",
-        )
-    for path in (ENCRYPTION, CONFIG):
+    pyinfra waits between two operations for the machines that have both: every machine has these,
+    one of which finds nothing to do there.
+    """
+    controls = host_name == site.control_plane
+    for path in (ENCRYPTION, CONFIG) if controls else (KUBELET,):
         STATES.note(path)
-    _encryption_key(name="Key of the secrets in etcd")
-    _made(name="The cluster is made", text=kubeadm_config(site, machine))
+    if controls:
+        for what in ("audit-policy", "authentication"):
+            config_file(
+                f"API server's {what.replace('-', ' ')}",
+                f"{FOLDER}/{what}.yaml",
+                render(f"kubernetes/{what}.yaml.j2"),
+                mode="600",
+            )
+        _encryption_key(name="Key of the secrets in etcd")
+    text = kubeadm_config(site, machine) if controls else ""
+    _made(name="The cluster is made", text=text)
+    _joined(name="Joins the cluster", site=site, host_name=host_name, machine=machine)
 
 
 @operation()
@@ -289,7 +288,13 @@ def _made(text: str) -> Iterator[object]:
     """Makes the cluster; where its description has changed, its control plane is made anew.
 
     The description is put in its place when all is done: it tells a cluster that was made.
+
+    Args:
+        text: the description; empty on the machines that join.
     """
+    if not text:
+        host.noop("it is made on another machine")
+        return
     state = STATES.state(CONFIG)
     if state == FileState(hashlib.sha256(text.encode()).hexdigest(), "600", "root:root"):
         host.noop("the cluster is as it is described")
@@ -311,7 +316,7 @@ def _made(text: str) -> Iterator[object]:
 @operation()
 def _joined(site: Site, host_name: str, machine: Machine) -> Iterator[object]:
     """Has a machine join that has not."""
-    if STATES.state(KUBELET) is not None:
+    if host_name == site.control_plane or STATES.state(KUBELET) is not None:
         host.noop("it is part of the cluster")
         return
     yield f"[ ! -e {PKI}/ca.crt ] || kubeadm reset --force"
