@@ -97,23 +97,42 @@ class Settings:
     """Whether a plan does not know yet which cluster it is."""
 
 
+SETTINGS: Final[Mapping[str, str]] = {
+    "cluster": "",
+    "context": "",
+    "deleteUnreachable": "PULUMI_K8S_DELETE_UNREACHABLE",
+    "enableConfigMapMutable": "PULUMI_K8S_ENABLE_CONFIGMAP_MUTABLE",
+    "enablePatchForce": "PULUMI_K8S_ENABLE_PATCH_FORCE",
+    "enableSecretMutable": "PULUMI_K8S_ENABLE_SECRET_MUTABLE",
+    "enableServerSideApply": "PULUMI_K8S_ENABLE_SERVER_SIDE_APPLY",
+    "kubeconfig": "",
+    "namespace": "",
+    "renderYamlToDirectory": "PULUMI_K8S_RENDER_YAML_TO_DIRECTORY",
+    "upsertExistingObjects": "PULUMI_K8S_UPSERT_EXISTING_OBJECTS",
+}
+"""The provider's arguments that are read, and the official variables that stand for them."""
+
+
 def settings(given: Values, variables: Mapping[str, str]) -> Settings:
     """The configuration from the engine's.
 
     Args:
         given: the provider's arguments.
-        variables: of the process; the official plugin's stand for arguments left out.
+        variables: of the process.
 
     Raises:
         PluginError: Something is asked for that this plugin does not do.
     """
-    plain = reveal(given)
+    plain = {
+        name: str(reveal(given.get(name, variables.get(variable, ""))))
+        for name, variable in SETTINGS.items()
+        if given.get(name) is not UNKNOWN
+    }
 
-    def is_set(name: str, variable: str, *, default: bool = False) -> bool:
-        value = plain.get(name, variables.get(variable, default))
-        return str(value).lower() == "true"
+    def is_set(name: str) -> bool:
+        return plain.get(name, "").lower() == "true"
 
-    if not is_set("enableServerSideApply", "PULUMI_K8S_ENABLE_SERVER_SIDE_APPLY", default=True):
+    if plain.get("enableServerSideApply") and not is_set("enableServerSideApply"):
         raise PluginError(
             "kubernetes: Hearth's plugin applies on the server only; leave "
             "`enableServerSideApply` out, or put the official plugin on PATH"
@@ -124,16 +143,16 @@ def settings(given: Values, variables: Mapping[str, str]) -> Settings:
             "open); leave `renderYamlToDirectory` out"
         )
     return Settings(
-        kubeconfig="" if plain.get("kubeconfig") is UNKNOWN else plain.get("kubeconfig", ""),
+        kubeconfig=plain.get("kubeconfig", ""),
         context=plain.get("context", ""),
         cluster=plain.get("cluster", ""),
         namespace=plain.get("namespace", ""),
-        patch_force=is_set("enablePatchForce", "PULUMI_K8S_ENABLE_PATCH_FORCE"),
-        adopt=is_set("upsertExistingObjects", "PULUMI_K8S_UPSERT_EXISTING_OBJECTS"),
-        forget_unreachable=is_set("deleteUnreachable", "PULUMI_K8S_DELETE_UNREACHABLE"),
+        patch_force=is_set("enablePatchForce"),
+        adopt=is_set("upsertExistingObjects"),
+        forget_unreachable=is_set("deleteUnreachable"),
         mutable=diffs.Mutable(
-            config_maps=is_set("enableConfigMapMutable", "PULUMI_K8S_ENABLE_CONFIGMAP_MUTABLE"),
-            secrets=is_set("enableSecretMutable", "PULUMI_K8S_ENABLE_SECRET_MUTABLE"),
+            config_maps=is_set("enableConfigMapMutable"),
+            secrets=is_set("enableSecretMutable"),
         ),
         unknown=not is_known(given),
     )
