@@ -50,12 +50,25 @@ def docker_plugin() -> str:
     Raises:
         HearthError: The SDK is not installed.
     """
+    return _sdk("docker", "homelab")
+
+
+def kubernetes_plugin() -> str:
+    """The kubernetes plugin's version: that of the installed Python SDK, too.
+
+    Raises:
+        HearthError: The SDK is not installed.
+    """
+    return _sdk("kubernetes", "cluster")
+
+
+def _sdk(name: str, extra: str) -> str:
     try:
-        return metadata.version("pulumi-docker")
+        return metadata.version(f"pulumi-{name}")
     except metadata.PackageNotFoundError as error:
         raise HearthError(
-            "docker plugin: its Python SDK is not installed (pulumi-docker); "
-            "install Hearth with its extra `homelab`"
+            f"{name} plugin: its Python SDK is not installed (pulumi-{name}); "
+            f"install Hearth with its extra `{extra}`"
         ) from error
 
 
