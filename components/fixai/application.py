@@ -13,7 +13,6 @@ from components.fixai.jobs import job
 from components.fixai.objects import Objects
 from components.fixai.pods import (
     Container,
-    Document,
     Image,
     Pod,
     Probes,

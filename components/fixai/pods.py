@@ -22,7 +22,7 @@ Document = dict[str, Any]
 NAME, PART_OF = "app.kubernetes.io/name", "app.kubernetes.io/part-of"
 CHECKSUM = "hearth.dev/settings"
 """The annotation that differs when the settings do."""
-SECRETS = "/run/secrets/fixai"  # noqa: S105 - a folder
+SECRETS = "/run/secrets/fixai"
 USER = 10001
 """Whom every container runs as; the images' files are everybody's to read."""
 HOSTNAME = "kubernetes.io/hostname"

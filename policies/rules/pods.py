@@ -163,7 +163,9 @@ def namespaces_are_closed(namespace: Resource, graph: Graph) -> Iterator[Fault]:
         for direction in policy.get("spec.policyTypes", ())
     }
     for direction in sorted({"Ingress", "Egress"} - closed):
-        yield Fault(f"is open ({direction})", "add a NetworkPolicy that selects all and admits none")
+        yield Fault(
+            f"is open ({direction})", "add a NetworkPolicy that selects all and admits none"
+        )
 
 
 def _pod(workload: Resource) -> Part:

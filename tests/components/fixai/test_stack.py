@@ -200,9 +200,7 @@ def test_data_is_in_a_folder_of_the_node_that_its_pod_is_on(profile: str) -> Non
         assert volume["persistentVolumeReclaimPolicy"] == "Retain"
         assert volume["local"]["path"] == f"/var/lib/fixai/{claim}"
         (term,) = volume["nodeAffinity"]["required"]["nodeSelectorTerms"]
-        assert term["matchExpressions"][0]["values"] == nodes_of(
-            templates(recording)[workload]
-        )
+        assert term["matchExpressions"][0]["values"] == nodes_of(templates(recording)[workload])
 
 
 def test_copies_are_on_another_node_than_what_they_are_of() -> None:
@@ -270,7 +268,11 @@ def test_the_vendors_image_is_started_by_the_vendors_commands() -> None:
     )
     assert broker["image"].startswith("docker.io/apache/kafka:3.9")
     assert broker["command"][0] == "/opt/kafka/bin/kafka-server-start.sh"
-    assert begins["command"][:3] == ["/opt/kafka/bin/kafka-storage.sh", "format", "--ignore-formatted"]
+    assert begins["command"][:3] == [
+        "/opt/kafka/bin/kafka-storage.sh",
+        "format",
+        "--ignore-formatted",
+    ]
     assert found["cassandra"]["spec"]["containers"][0]["command"][0] == "cassandra"
     ours = templates(whole("kraft"))["kafka"]["spec"]
     assert "initContainers" not in ours
@@ -396,10 +398,15 @@ def test_nothing_is_started_before_it_is_said_who_may_connect_to_it() -> None:
     recording = whole()
     policies = {r.urn for r in recording.of_type("NetworkPolicy").values()}
     for resource in recording.resources:
-        if resource.type.startswith("hearth:fixai:") and resource.name not in {
-            "platform",
-            "network",
-        } and not resource.type.endswith("Scaling"):
+        if (
+            resource.type.startswith("hearth:fixai:")
+            and resource.name
+            not in {
+                "platform",
+                "network",
+            }
+            and not resource.type.endswith("Scaling")
+        ):
             assert policies <= resource.depends_on, resource.name
 
 
@@ -494,11 +501,13 @@ def test_components_are_used_alone() -> None:
     assert made.inputs["metadata"]["namespace"] == "elsewhere"
     with pytest.raises(ValueError, match="give its address"):
         record(
-            lambda: Kafka(
-                "broker",
-                replace(args, settings=site().fixai.kafka),  # type: ignore[union-attr]
+            lambda: (
+                Kafka(
+                    "broker",
+                    replace(args, settings=site().fixai.kafka),  # type: ignore[union-attr]
+                )
+                and None
             )
-            and None
         )
 
 

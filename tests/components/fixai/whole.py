@@ -76,16 +76,15 @@ def containers(template: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def manifest(resource: Recorded) -> dict[str, Any]:
-    """The object as it is sent to the API, secrets opened."""
-    kind = resource.type.split(":")[-1]
-    version = resource.type.split(":")[1]
-    found = {key: _open(value) for key, value in resource.inputs.items()}
-    own = {"apiVersion": version.removeprefix("core/"), "kind": kind}
-    return own | found
+    """The object as it is sent to the API: secrets opened, numbers as they were written."""
+    found: dict[str, Any] = _open(resource.inputs)
+    return found
 
 
 def _open(value: Any) -> Any:
     value = opened(value)
     if isinstance(value, dict):
         return {key: _open(below) for key, below in value.items()}
-    return [_open(item) for item in value] if isinstance(value, list) else value
+    if isinstance(value, list):
+        return [_open(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
