@@ -57,9 +57,13 @@ class Image:
     name: str
     own: bool = False
 
-    def started(self, command: Sequence[str], configuration: str) -> dict[str, Sequence[str]]:
-        """How it is started: by the vendor's command, or with the configuration's path."""
-        return {"arguments": [configuration]} if self.own else {"command": command}
+    def command(self, vendors: Sequence[str]) -> Sequence[str]:
+        """The vendor's command, which Hearth's entrypoint stands for."""
+        return () if self.own else vendors
+
+    def arguments(self, configuration: str) -> Sequence[str]:
+        """The configuration's path, where the entrypoint is given it."""
+        return (configuration,) if self.own else ()
 
 
 @dataclass(frozen=True, slots=True)

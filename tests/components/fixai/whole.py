@@ -60,6 +60,15 @@ def templates(recording: Recording) -> dict[str, dict[str, Any]]:
     }
 
 
+def namespaces(recording: Recording) -> dict[str, str]:
+    """Where each workload is."""
+    return {
+        resource.inputs["metadata"]["name"]: resource.inputs["metadata"]["namespace"]
+        for resource in recording.resources
+        if resource.type.endswith(WORKLOADS) and resource.type.startswith("kubernetes:")
+    }
+
+
 def template_of(resource: Recorded) -> dict[str, Any]:
     """A workload's pod."""
     spec = resource.inputs["spec"]
