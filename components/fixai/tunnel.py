@@ -95,7 +95,9 @@ class Tunnel(pulumi.ComponentResource):
         self.url = pulumi.Output.from_input(made.urn).apply(lambda _: args.url)
         self.register_outputs({"url": self.url})
 
-    def _simulate(self, name: str, args: TunnelArgs, simulation: Simulation) -> pulumi.CustomResource:
+    def _simulate(
+        self, name: str, args: TunnelArgs, simulation: Simulation
+    ) -> pulumi.CustomResource:
         objects = Objects(self, name, NAME, args.namespace, {SIMULATED: "true"})
         certificate = simulation.certificate
         tls = objects.secret(
@@ -107,7 +109,9 @@ class Tunnel(pulumi.ComponentResource):
             "authority.crt": certificate.authority,
         }
         pod = gateway_pod(NAME, simulation.where, simulation.image, simulation.size, tls, files)
-        made: pulumi.CustomResource = objects.deployment(pod, [objects.account(), objects.settings(files), *args.after])
+        made: pulumi.CustomResource = objects.deployment(
+            pod, [objects.account(), objects.settings(files), *args.after]
+        )
         objects.service({"https": HTTPS}, public={HTTPS: 443})
         objects.budget()
         return made

@@ -23,7 +23,9 @@ class End:
 def pods(recording: Recording) -> dict[str, End]:
     """A pod of each workload."""
     return {
-        name: End(name, namespaces(recording)[name], frozenset(template["metadata"]["labels"].items()))
+        name: End(
+            name, namespaces(recording)[name], frozenset(template["metadata"]["labels"].items())
+        )
         for name, template in templates(recording).items()
     }
 
