@@ -26,8 +26,8 @@ from deploys.facts.files import FileState
 from deploys.facts.machine import Machine
 from deploys.files import STATES, config_file
 from deploys.units import running
-from inventory.kubernetes import CONTROL_PLANE, IMAGES, Kubernetes
 from inventory.fixai import VOLUMES
+from inventory.kubernetes import CONTROL_PLANE, IMAGES, Kubernetes
 from inventory.model import Site
 from templates import render
 
@@ -237,7 +237,7 @@ def node(site: Site, host_name: str) -> None:
     running("containerd runs", "containerd.service")
     running("Kubelet at boot", "kubelet.service", start=False)
     files.directory(name="Folder of volumes", path=VOLUMES, mode="711")
-    for claim in (site.fixai.claims.values() if site.fixai is not None else ()):
+    for claim in site.fixai.claims.values() if site.fixai is not None else ():
         if claim.host == host_name:
             # The kubelet gives each to its pod's group, and leaves this mode as it is.
             files.directory(name=f"Volume {claim.name}", path=claim.path, mode="2770")

@@ -78,9 +78,7 @@ def forbidden(settings: FixAI) -> tuple[Edge, ...]:
     )
 
 
-def _admitted(
-    admitted: set[tuple[str, str, int]], source: str, target: str, port: int
-) -> bool:
+def _admitted(admitted: set[tuple[str, str, int]], source: str, target: str, port: int) -> bool:
     """Whether it is admitted, be it as one of everybody."""
     return bool({(source, target, port), (WORLD, target, port)} & admitted)
 

@@ -44,7 +44,6 @@ from inventory.fixai import Pod as Size
 from inventory.fixai_edges import edges
 from inventory.model import Site
 
-
 _TUNNEL = "https://tunnel.fixai.svc.cluster.local"
 _GATEWAY = f"https://traefik.{EDGE_NAMESPACE}.svc.cluster.local:443"
 
@@ -147,9 +146,7 @@ class _Stack:
         migrated = [cassandra.login, minio.keeper.seen_as(MINIO)]
         migration = own.Migration(
             "migration",
-            self._role(
-                settings.nodes.work, migrated, Size(), [kafka, cassandra, minio], BATCH
-            ),
+            self._role(settings.nodes.work, migrated, Size(), [kafka, cassandra, minio], BATCH),
             self._after(),
         )
         backend = own.Backend(
@@ -278,9 +275,7 @@ class _Stack:
     def _traefik(self, backend: own.Backend) -> Traefik:
         site, settings = self._site, self._settings
         args = TraefikArgs(
-            where=Where(
-                self._platform.namespaces[EDGE_NAMESPACE], settings.nodes.front, SERVICES
-            ),
+            where=Where(self._platform.namespaces[EDGE_NAMESPACE], settings.nodes.front, SERVICES),
             image=self._image("traefik"),
             size=settings.traefik,
             hosts=[settings.domain, *_own_names(site)],
@@ -351,7 +346,7 @@ class _Stack:
             self._after(),
         )
 
-    def _role(  # noqa: PLR0913, PLR0917 - each is one thing to say
+    def _role(  # noqa: PLR0913 - each is one thing to say
         self,
         nodes: Sequence[str],
         secrets: Sequence[Secret],

@@ -13,7 +13,6 @@ from components.fixai.jobs import job
 from components.fixai.objects import Objects
 from components.fixai.pods import (
     Container,
-    Document,
     Image,
     Pod,
     Probes,
@@ -208,10 +207,10 @@ def _deployment(
     args: RoleArgs,
     ports: dict[str, int],
     drain_seconds: int = 0,
-) -> pulumi.Resource:
+) -> pulumi.CustomResource:
     settings = objects.settings({"settings.json": args.settings})
     pod = _pod(role, args, ports, drain_seconds=drain_seconds)
-    made = objects.deployment(
+    made: pulumi.CustomResource = objects.deployment(
         pod, [objects.account(), settings, *args.after], replicas=args.replicas
     )
     # Prometheus finds each pod by this name.

@@ -93,7 +93,8 @@ def _server(args: CassandraArgs) -> Container:
         args.image,
         args.settings,
         # In place of one file of the image's; the others stay as they are.
-        **args.image.started(["cassandra", "-f", f"-Dcassandra.config=file://{_FILE}"], _FILE),
+        command=args.image.command(["cassandra", "-f", f"-Dcassandra.config=file://{_FILE}"]),
+        arguments=args.image.arguments(_FILE),
         ports={"cql": PORT, **({"metrics": STORE_METRICS} if args.metrics else {})},
         environment={
             "MAX_HEAP_SIZE": f"{heap}M",

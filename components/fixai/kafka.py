@@ -150,7 +150,8 @@ def _broker(args: KafkaArgs) -> Container:
         NAME,
         args.image,
         args.settings,
-        **args.image.started([f"{_PROGRAMS}/kafka-server-start.sh", _FILE], _FILE),
+        command=args.image.command([f"{_PROGRAMS}/kafka-server-start.sh", _FILE]),
+        arguments=args.image.arguments(_FILE),
         ports={"clients": PORT, **({"metrics": STORE_METRICS} if args.metrics else {})},
         environment={
             "KAFKA_HEAP_OPTS": f"-Xms{heap}m -Xmx{heap}m",

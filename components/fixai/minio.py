@@ -80,7 +80,9 @@ class Minio(pulumi.ComponentResource):
         self.login = objects.secret(NAME, _keys(USER, args.password))
         self.keeper = objects.secret("minio-backup", _keys(KEEPER, args.keeper_password))
         made = objects.stateful_set(
-            Pod(NAME, args.where, [_server(args)], secrets=[root]), args.storage, [objects.account()]
+            Pod(NAME, args.where, [_server(args)], secrets=[root]),
+            args.storage,
+            [objects.account()],
         )
         service = objects.service({"s3": PORT})
         objects.budget()

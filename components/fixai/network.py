@@ -81,12 +81,13 @@ def admitted(workload: str, edges: Iterable[Edge]) -> Document:
     """A workload's edges, in and out."""
     within = [edge for edge in edges if edge.target == workload]
     out = [edge for edge in edges if edge.source == workload]
-    return {
-        "podSelector": selector(workload),
-        "policyTypes": _BOTH,
+    rules = {
         "ingress": [{"from": [_peer(e.source, e.target)], "ports": _port(e)} for e in within],
         "egress": [{"to": [_peer(e.target, e.source)], "ports": _port(e)} for e in out],
     }
+    # Stored, an empty list is none: written as one, it would look changed at each update.
+    given = {way: listed for way, listed in rules.items() if listed}
+    return {"podSelector": selector(workload), "policyTypes": _BOTH, **given}
 
 
 def _workloads(edges: Sequence[Edge]) -> list[str]:

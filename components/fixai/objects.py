@@ -172,9 +172,7 @@ class Objects:
         """One pod that keeps its data in a claim, shown to it as the volume of that name."""
         claim = self.claim(storage)
         own = self._template(pod)
-        own["spec"]["volumes"].append(
-            {"name": volume, **claimed(self._workload)}
-        )
+        own["spec"]["volumes"].append({"name": volume, **claimed(self._workload)})
         return StatefulSet(
             f"{self._name}-stateful-set",
             metadata=self._metadata(),

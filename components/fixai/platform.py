@@ -56,9 +56,7 @@ class Platform(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         self.namespaces = {}
         for namespace in args.namespaces:
-            made = Namespace(
-                f"{name}-{namespace}", metadata=_restricted(namespace), opts=child
-            )
+            made = Namespace(f"{name}-{namespace}", metadata=_restricted(namespace), opts=child)
             self.namespaces[namespace] = made.metadata["name"]
             inside = pulumi.ResourceOptions(parent=self, depends_on=[made])
             LimitRange(

@@ -22,7 +22,7 @@ Document = dict[str, Any]
 NAME, PART_OF = "app.kubernetes.io/name", "app.kubernetes.io/part-of"
 CHECKSUM = "hearth.dev/settings"
 """The annotation that differs when the settings do."""
-SECRETS = "/run/secrets/fixai"  # noqa: S105 - a folder
+SECRETS = "/run/secrets/fixai"
 USER = 10001
 """Whom every container runs as; the images' files are everybody's to read."""
 HOSTNAME = "kubernetes.io/hostname"
@@ -57,9 +57,13 @@ class Image:
     name: str
     own: bool = False
 
-    def started(self, command: Sequence[str], configuration: str) -> dict[str, Sequence[str]]:
-        """How it is started: by the vendor's command, or with the configuration's path."""
-        return {"arguments": [configuration]} if self.own else {"command": command}
+    def command(self, vendors: Sequence[str]) -> Sequence[str]:
+        """The vendor's command, which Hearth's entrypoint stands for."""
+        return () if self.own else vendors
+
+    def arguments(self, configuration: str) -> Sequence[str]:
+        """The configuration's path, where the entrypoint is given it."""
+        return (configuration,) if self.own else ()
 
 
 @dataclass(frozen=True, slots=True)

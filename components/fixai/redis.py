@@ -57,14 +57,16 @@ class Redis(pulumi.ComponentResource):
         password = pulumi.Output.secret(args.password)
         self.login = objects.secret(NAME, {"password": password})
         text = password.apply(
-            lambda known: render(
-                "redis/redis.conf.j2",
-                password=known,
-                maxmemory_bytes=args.size.memory * 3 // 4,
-                eviction="allkeys-lru",
-                durable=False,
+            lambda known: (
+                render(
+                    "redis/redis.conf.j2",
+                    password=known,
+                    maxmemory_bytes=args.size.memory * 3 // 4,
+                    eviction="allkeys-lru",
+                    durable=False,
+                )
+                + 'save ""\n'
             )
-            + 'save ""\n'
         )
         own = objects.secret(_OWN, {"redis.conf": text})
         server = Container(

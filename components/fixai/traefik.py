@@ -95,7 +95,7 @@ class Traefik(pulumi.ComponentResource):
         routes = pulumi.Output.from_input(args.upstream).apply(
             lambda upstream: routes_text(args.hosts, upstream, args.limits)
         )
-        files = {"traefik.yaml": static_text(), "routes.yaml": routes}
+        files: dict[str, pulumi.Input[str]] = {"traefik.yaml": static_text(), "routes.yaml": routes}
         pod = gateway_pod(NAME, args.where, args.image, args.size, tls, files)
         made = objects.deployment(
             pod,

@@ -95,17 +95,21 @@ class Tunnel(pulumi.ComponentResource):
         self.url = pulumi.Output.from_input(made.urn).apply(lambda _: args.url)
         self.register_outputs({"url": self.url})
 
-    def _simulate(self, name: str, args: TunnelArgs, simulation: Simulation) -> pulumi.Resource:
+    def _simulate(
+        self, name: str, args: TunnelArgs, simulation: Simulation
+    ) -> pulumi.CustomResource:
         objects = Objects(self, name, NAME, args.namespace, {SIMULATED: "true"})
         certificate = simulation.certificate
-        tls = objects.secret("traefik-tls", {"tls.crt": certificate.chain, "tls.key": certificate.key})
+        tls = objects.secret(
+            "traefik-tls", {"tls.crt": certificate.chain, "tls.key": certificate.key}
+        )
         files: dict[str, pulumi.Input[str]] = {
             "traefik.yaml": static_text(),
             "routes.yaml": routes_text(args.upstream, args.upstream_name),
             "authority.crt": certificate.authority,
         }
         pod = gateway_pod(NAME, simulation.where, simulation.image, simulation.size, tls, files)
-        made = objects.deployment(
+        made: pulumi.CustomResource = objects.deployment(
             pod, [objects.account(), objects.settings(files), *args.after]
         )
         objects.service({"https": HTTPS}, public={HTTPS: 443})

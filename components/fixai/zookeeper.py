@@ -66,7 +66,8 @@ class Zookeeper(pulumi.ComponentResource):
             NAME,
             args.image,
             args.size,
-            **args.image.started(["zkServer.sh", "start-foreground", _FILE], _FILE),
+            command=args.image.command(["zkServer.sh", "start-foreground", _FILE]),
+            arguments=args.image.arguments(_FILE),
             ports={"client": PORT, **({"metrics": STORE_METRICS} if args.metrics else {})},
             environment={
                 "ZK_SERVER_HEAP": str(heap),

@@ -163,7 +163,9 @@ def namespaces_are_closed(namespace: Resource, graph: Graph) -> Iterator[Fault]:
         for direction in policy.get("spec.policyTypes", ())
     }
     for direction in sorted({"Ingress", "Egress"} - closed):
-        yield Fault(f"is open ({direction})", "add a NetworkPolicy that selects all and admits none")
+        yield Fault(
+            f"is open ({direction})", "add a NetworkPolicy that selects all and admits none"
+        )
 
 
 def _pod(workload: Resource) -> Part:
@@ -201,26 +203,36 @@ def _loose_containers(spec: Part) -> Iterator[str]:
     of_pod = spec.get("securityContext") or {}
     for container in _containers(spec):
         name, own = container["name"], container.get("securityContext") or {}
-        capabilities = own.get("capabilities") or {}
-        if own.get("privileged"):
-            yield f"{name} is privileged"
-        if own.get("allowPrivilegeEscalation") is not False:
-            yield f"{name} can gain privileges (allowPrivilegeEscalation)"
-        if "ALL" not in capabilities.get("drop", ()):
-            yield f"{name} keeps capabilities (drop ALL)"
-        if added := set(capabilities.get("add", ())) - {"NET_BIND_SERVICE"}:
-            yield f"{name} has {', '.join(sorted(added))}"
-        if own.get("runAsNonRoot", of_pod.get("runAsNonRoot")) is not True:
-            yield f"{name} may be root (runAsNonRoot)"
-        if own.get("runAsUser", of_pod.get("runAsUser")) == 0:
-            yield f"{name} is root (runAsUser)"
-        profile = _get(own, "seccompProfile", "type") or _get(of_pod, "seccompProfile", "type")
-        if profile not in _SECCOMP and profile is not UNKNOWN:
-            yield f"{name} may call everything of the kernel (seccompProfile)"
-        if own.get("procMount", "Default") != "Default":
-            yield f"{name} sees more of /proc (procMount)"
+        for what in (*_loose_rights(own), *_loose_identity(own, of_pod)):
+            yield f"{name} {what}"
         if any(port.get("hostPort") for port in container.get("ports", ())):
             yield f"{name} takes a port of its node (hostPort)"
+
+
+def _loose_rights(own: Part) -> Iterator[str]:
+    """What a container may do to its node."""
+    capabilities = own.get("capabilities") or {}
+    if own.get("privileged"):
+        yield "is privileged"
+    if own.get("allowPrivilegeEscalation") is not False:
+        yield "can gain privileges (allowPrivilegeEscalation)"
+    if "ALL" not in capabilities.get("drop", ()):
+        yield "keeps capabilities (drop ALL)"
+    if added := set(capabilities.get("add", ())) - {"NET_BIND_SERVICE"}:
+        yield f"has {', '.join(sorted(added))}"
+    if own.get("procMount", "Default") != "Default":
+        yield "sees more of /proc (procMount)"
+
+
+def _loose_identity(own: Part, of_pod: Part) -> Iterator[str]:
+    """Whom it runs as; what a container does not say its pod does."""
+    if own.get("runAsNonRoot", of_pod.get("runAsNonRoot")) is not True:
+        yield "may be root (runAsNonRoot)"
+    if own.get("runAsUser", of_pod.get("runAsUser")) == 0:
+        yield "is root (runAsUser)"
+    profile = _get(own, "seccompProfile", "type") or _get(of_pod, "seccompProfile", "type")
+    if profile not in _SECCOMP and profile is not UNKNOWN:
+        yield "may call everything of the kernel (seccompProfile)"
 
 
 POLICIES = (

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from tests.components.fixai.whole import templates
+from tests.components.fixai.whole import namespaces, templates
 from tests.components.recorder import Recording
 
 
@@ -22,14 +22,12 @@ class End:
 
 def pods(recording: Recording) -> dict[str, End]:
     """A pod of each workload."""
-    found = {}
-    for resource in recording.resources:
-        name = resource.inputs.get("metadata", {}).get("name")
-        if (template := templates(recording).get(name)) and "spec" in resource.inputs:
-            namespace = resource.inputs["metadata"]["namespace"]
-            labels = frozenset(template["metadata"]["labels"].items())
-            found[name] = End(name, namespace, labels)
-    return found
+    return {
+        name: End(
+            name, namespaces(recording)[name], frozenset(template["metadata"]["labels"].items())
+        )
+        for name, template in templates(recording).items()
+    }
 
 
 def admitted(recording: Recording, source: End, target: End, port: int) -> bool:
@@ -78,5 +76,5 @@ def _is(peer: dict[str, Any], own: End, other: End) -> bool:
     namespace = peer.get("namespaceSelector", {}).get("matchLabels", {})
     if namespace.get("kubernetes.io/metadata.name", own.namespace) != other.namespace:
         return False
-    wanted = peer.get("podSelector", {}).get("matchLabels", {})
+    wanted: dict[str, str] = peer.get("podSelector", {}).get("matchLabels", {})
     return wanted.items() <= dict(other.labels).items()

@@ -6,6 +6,7 @@ import pytest
 
 from inventory.fixai_edges import FOREIGN, INTERNET, WORLD, edges, forbidden, namespace_of
 from inventory.model import Site
+from inventory.paths import PROJECT
 from tests.components.fixai.admission import End, admitted, pods
 from tests.components.fixai.whole import containers, recorded, site, templates
 
@@ -91,7 +92,10 @@ def test_every_workload_has_an_edge_and_a_policy(of: Site) -> None:
 def test_names_are_asked_of_the_cluster_alone() -> None:
     policy = recorded(site()).of_type("NetworkPolicy")["network-fixai-names"].inputs["spec"]
     (rule,) = policy["egress"]
-    assert [(port["protocol"], port["port"]) for port in rule["ports"]] == [("UDP", 53), ("TCP", 53)]
+    assert [(port["protocol"], port["port"]) for port in rule["ports"]] == [
+        ("UDP", 53),
+        ("TCP", 53),
+    ]
     (peer,) = rule["to"]
     assert peer["podSelector"] == {"matchLabels": {"k8s-app": "kube-dns"}}
     assert policy["podSelector"] == {}
@@ -100,7 +104,19 @@ def test_names_are_asked_of_the_cluster_alone() -> None:
 def test_the_language_model_is_reached_outside_of_private_networks_only() -> None:
     of = SITES["keda and ngrok"]
     policy = recorded(of).of_type("NetworkPolicy")["network-incidents"].inputs["spec"]
-    blocks = [peer["ipBlock"] for rule in policy["egress"] for peer in rule["to"] if "ipBlock" in peer]
+    blocks = [
+        peer["ipBlock"] for rule in policy["egress"] for peer in rule["to"] if "ipBlock" in peer
+    ]
     (block,) = blocks
     assert str(of.network.cidr.supernet(new_prefix=8)) in block["except"]
     assert "169.254.0.0/16" in block["except"]
+
+
+def test_the_page_lists_every_edge() -> None:
+    page = (PROJECT / "docs" / "reference" / "fixai.md").read_text()
+    of = site().fixai
+    assert of is not None
+    rows = [f"| {e.source} | {e.target} | {e.port} | {e.why} |" for e in edges(of)]
+    assert [row for row in rows if row not in page] == []
+    table = page.partition("## Edges")[2].partition("\n## ")[0]
+    assert table.count("\n| ") == len(rows) + 2

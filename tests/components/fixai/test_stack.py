@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,9 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from components.fixai.application import settings_text
-from components.fixai.kafka import cluster_id
+from components.fixai.kafka import Kafka, KafkaArgs, cluster_id
+from components.fixai.objects import Storage
+from components.fixai.pods import Image, Where
 from components.fixai.traefik import Certificate
 from inventory.fixai import ACCOUNTS, CONSUMED
+from inventory.fixai import Kafka as KafkaSettings
 from inventory.units import GIB, MIB
 from policies.catalogue import IN_CLUSTERS
 from policies.graph import Graph, judge
@@ -200,9 +202,7 @@ def test_data_is_in_a_folder_of_the_node_that_its_pod_is_on(profile: str) -> Non
         assert volume["persistentVolumeReclaimPolicy"] == "Retain"
         assert volume["local"]["path"] == f"/var/lib/fixai/{claim}"
         (term,) = volume["nodeAffinity"]["required"]["nodeSelectorTerms"]
-        assert term["matchExpressions"][0]["values"] == nodes_of(
-            templates(recording)[workload]
-        )
+        assert term["matchExpressions"][0]["values"] == nodes_of(templates(recording)[workload])
 
 
 def test_copies_are_on_another_node_than_what_they_are_of() -> None:
@@ -270,7 +270,11 @@ def test_the_vendors_image_is_started_by_the_vendors_commands() -> None:
     )
     assert broker["image"].startswith("docker.io/apache/kafka:3.9")
     assert broker["command"][0] == "/opt/kafka/bin/kafka-server-start.sh"
-    assert begins["command"][:3] == ["/opt/kafka/bin/kafka-storage.sh", "format", "--ignore-formatted"]
+    assert begins["command"][:3] == [
+        "/opt/kafka/bin/kafka-storage.sh",
+        "format",
+        "--ignore-formatted",
+    ]
     assert found["cassandra"]["spec"]["containers"][0]["command"][0] == "cassandra"
     ours = templates(whole("kraft"))["kafka"]["spec"]
     assert "initContainers" not in ours
@@ -357,12 +361,6 @@ def test_the_language_models_stand_in_is_there_only_where_it_is_simulated() -> N
     assert told["llm"]["base_url"] == "https://generativelanguage.googleapis.com"
 
 
-def below(recording: Recording, name: str) -> set[str]:
-    """URNs of a component and everything beneath it."""
-    found = {r.urn for r in recording.resources if r.name == name and ":fixai:" in r.type}
-    return found | {r.urn for r in recording.resources if r.parent in found}
-
-
 @pytest.mark.parametrize(
     ("later", "earlier"),
     [
@@ -396,10 +394,15 @@ def test_nothing_is_started_before_it_is_said_who_may_connect_to_it() -> None:
     recording = whole()
     policies = {r.urn for r in recording.of_type("NetworkPolicy").values()}
     for resource in recording.resources:
-        if resource.type.startswith("hearth:fixai:") and resource.name not in {
-            "platform",
-            "network",
-        } and not resource.type.endswith("Scaling"):
+        if (
+            resource.type.startswith("hearth:fixai:")
+            and resource.name
+            not in {
+                "platform",
+                "network",
+            }
+            and not resource.type.endswith("Scaling")
+        ):
             assert policies <= resource.depends_on, resource.name
 
 
@@ -476,30 +479,22 @@ def test_whatever_the_settings_the_promises_are_kept(changes: dict[str, Any]) ->
             assert container["resources"]["limits"]["memory"] == wanted, name
 
 
-def test_components_are_used_alone() -> None:
-    """A broker by itself: what the whole stack gives it is all that it asks for."""
-    from components.fixai.kafka import Kafka, KafkaArgs  # noqa: PLC0415 - this test's alone
-    from components.fixai.objects import Storage  # noqa: PLC0415 - the same
-    from components.fixai.pods import Image, Where  # noqa: PLC0415 - the same
+def broker(settings: KafkaSettings) -> None:
+    where = Where("elsewhere", ["node"])
+    image, storage = Image("docker.io/apache/kafka:3.9.1"), Storage(GIB, "fast")
+    Kafka("broker", KafkaArgs(where, image, settings, storage))
 
-    args = KafkaArgs(
-        Where("elsewhere", ["node"]),
-        Image("docker.io/apache/kafka:3.9.1"),
-        site(kafka={"profile": "kraft"}).fixai.kafka,  # type: ignore[union-attr]
-        Storage(GIB, "fast"),
-    )
-    recording = record(lambda: Kafka("broker", args) and None)
+
+def test_a_component_is_used_alone() -> None:
+    recording = record(lambda: broker(KafkaSettings(profile="kraft")))
     (made,) = recording.of_type("StatefulSet").values()
     assert made.name == "broker-stateful-set"
     assert made.inputs["metadata"]["namespace"] == "elsewhere"
+
+
+def test_a_broker_that_lacks_its_coordinator_is_refused() -> None:
     with pytest.raises(ValueError, match="give its address"):
-        record(
-            lambda: Kafka(
-                "broker",
-                replace(args, settings=site().fixai.kafka),  # type: ignore[union-attr]
-            )
-            and None
-        )
+        record(lambda: broker(KafkaSettings(profile="zookeeper")))
 
 
 def test_the_settings_file_says_what_the_site_does() -> None:

@@ -60,6 +60,15 @@ def templates(recording: Recording) -> dict[str, dict[str, Any]]:
     }
 
 
+def namespaces(recording: Recording) -> dict[str, str]:
+    """Where each workload is."""
+    return {
+        resource.inputs["metadata"]["name"]: resource.inputs["metadata"]["namespace"]
+        for resource in recording.resources
+        if resource.type.endswith(WORKLOADS) and resource.type.startswith("kubernetes:")
+    }
+
+
 def template_of(resource: Recorded) -> dict[str, Any]:
     """A workload's pod."""
     spec = resource.inputs["spec"]
@@ -76,16 +85,15 @@ def containers(template: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def manifest(resource: Recorded) -> dict[str, Any]:
-    """The object as it is sent to the API, secrets opened."""
-    kind = resource.type.split(":")[-1]
-    version = resource.type.split(":")[1]
-    found = {key: _open(value) for key, value in resource.inputs.items()}
-    own = {"apiVersion": version.removeprefix("core/"), "kind": kind}
-    return own | found
+    """The object as it is sent to the API: secrets opened, numbers as they were written."""
+    found: dict[str, Any] = _open(resource.inputs)
+    return found
 
 
 def _open(value: Any) -> Any:
     value = opened(value)
     if isinstance(value, dict):
         return {key: _open(below) for key, below in value.items()}
-    return [_open(item) for item in value] if isinstance(value, list) else value
+    if isinstance(value, list):
+        return [_open(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
