@@ -34,7 +34,7 @@ test: setup $(VENV)/.dev lint unit ## Every check and test, the real lab include
 	@$(BIN)/pytest -q -m e2e --durations=10 tests/e2e
 
 unit: setup-cloud $(VENV)/.dev $(CHECKOV)/.run ## The tests that need no machine
-	@$(BIN)/pytest -q -n 2 -m "not e2e" --ignore tests/smoke
+	@$(BIN)/pytest -q -n 2 --dist loadgroup -m "not e2e" --ignore tests/smoke
 	@$(BIN)/pytest -q tests/smoke  # by itself: it measures times
 
 lint: $(VENV)/.dev ## Formatting, lint, types, who may import whom
@@ -62,13 +62,17 @@ HUB := services/jupyterhub
 lock: $(UV) ## Resolve the dependencies anew, into files without addresses
 	@$(COMPILE_RUN) -o requirements/run.txt
 	@$(COMPILE) --extra services -c requirements/run.txt -o services/requirements.txt
+	@$(COMPILE) --extra fixai -c requirements/run.txt -c services/requirements.txt \
+		-o services/fixai/requirements.txt
 	@$(COMPILE_CLOUD) -o requirements/production.txt
-	@$(COMPILE_RUN) --extra dev --extra services --extra production -c requirements/run.txt \
-		-c services/requirements.txt -c requirements/production.txt -o requirements/dev.txt
+	@$(COMPILE_RUN) --extra dev --extra services --extra fixai --extra production \
+		-c requirements/run.txt -c services/requirements.txt -c services/fixai/requirements.txt \
+		-c requirements/production.txt -o requirements/dev.txt
 	@$(COMPILE_IMAGE) $(IMAGES)/pgadmin.in -o $(IMAGES)/pgadmin.txt
 	@$(COMPILE_IMAGE) $(HUB)/requirements.in -o $(HUB)/requirements.txt
 	@$(COMPILE) --extra bench -c requirements/dev.txt -o requirements/bench.txt
 	@$(COMPILE_IMAGE) requirements/checkov.in -o requirements/checkov.txt
+	@$(BIN)/python -m tools.jars
 
 clean: ## Remove the environment and what was built in the checkout; not the cache
 	rm -rf $(VENV) $(CHECKOV) build

@@ -44,6 +44,7 @@ def _minio_settings(package: str, version: str) -> tuple[str, ...]:
 _MINIO = "github.com/minio/minio"
 _MC = "github.com/minio/mc"
 _LOKI = "github.com/grafana/loki/v3"
+_TRAEFIK = "github.com/traefik/traefik/v3"
 PROGRAMS = {
     "ollama": Program(
         module="ollama",
@@ -76,5 +77,11 @@ PROGRAMS = {
         package="hearth.invalid/tools/collector",
         version=versions.COLLECTOR,
         settings=(f"main.version={versions.COLLECTOR}",),
+    ),
+    "traefik": Program(
+        module="traefik",
+        package=f"{_TRAEFIK}/cmd/traefik",
+        version=versions.TRAEFIK,
+        settings=(f"{_TRAEFIK}/pkg/version.Version={versions.TRAEFIK}",),
     ),
 }

@@ -148,6 +148,12 @@ def ensure_programs(names: Iterable[str], progress: Progress) -> dict[str, Path]
     return {name: part.path for name, part in built.items()}
 
 
+def built_program(name: str) -> Path | None:
+    """A program of the images, if it was built before."""
+    part = _recorded(_program(name), None)
+    return part.path if part else None
+
+
 def bin_dir() -> Path:
     """The folder of this Python environment's programs, to go first on PATH."""
     return _venv_home() / "bin"

@@ -28,6 +28,9 @@ LOKI = "3.7.8"
 COLLECTOR = "0.155.0"
 """Its core's; tools/go/collector/go.mod pins it, and older parts where no newer are served."""
 
+TRAEFIK = "3.6.0"
+"""The newest whose forks of other modules are served; tools/go/traefik/go.mod pins the same."""
+
 GO_MINIMUM = "1.26.5"
 """What the go.mod files ask for."""
 

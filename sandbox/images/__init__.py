@@ -4,7 +4,7 @@ Each is the base's layer, which all share, and thin ones of its own. Its tag is 
 version and a digest of its recipe, so that a changed recipe is a new image.
 
     recipe       what a recipe is
-    gateway, ai, data, monitoring, web, python
+    gateway, ai, data, monitoring, web, python, cluster
                  the recipes by subject
     catalogue    all of them by kind
     build        layers packed, images published

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from inventory.errors import HearthError
-from sandbox.images import ai, data, gateway, monitoring, python, web
+from sandbox.images import ai, cluster, data, gateway, monitoring, python, web
 from sandbox.images.recipe import Recipe, repository
 
 if TYPE_CHECKING:
@@ -22,7 +22,8 @@ class Entry:
 
     Args:
         make: Its recipe, from the programs that it is made of.
-        programs: Their names among `tools.programs.PROGRAMS`, in that order.
+        programs: Their names, in that order: among `tools.programs.PROGRAMS` those that are a
+            file, among `tools.jars.PROGRAMS` those that are a folder of jars.
     """
 
     make: Callable[..., Recipe]
@@ -33,13 +34,17 @@ CATALOGUE = {
     "alertmanager": Entry(monitoring.alertmanager),
     "assistant": Entry(python.assistant),
     "backup": Entry(data.backup),
+    "cassandra": Entry(cluster.cassandra, ("cassandra",)),
     "collector": Entry(monitoring.collector, ("collector",)),
     "comfyui": Entry(python.comfyui),
     "dnsmasq": Entry(gateway.dnsmasq),
     "drift-check": Entry(python.drift_check),
+    "fixai": Entry(cluster.fixai),
+    "gemini": Entry(cluster.gemini),
     "grafana": Entry(python.grafana),
     "haproxy": Entry(gateway.haproxy),
     "jupyterhub": Entry(web.jupyterhub),
+    "kafka": Entry(cluster.kafka, ("kafka",)),
     "loki": Entry(monitoring.loki, ("loki",)),
     "minio": Entry(data.minio, ("minio", "mc")),
     "nginx": Entry(gateway.nginx),
@@ -53,6 +58,8 @@ CATALOGUE = {
     "redis-commander": Entry(web.redis_commander),
     "redis-exporter": Entry(monitoring.redis_exporter),
     "sonarqube": Entry(python.sonarqube),
+    "traefik": Entry(cluster.traefik, ("traefik",)),
+    "zookeeper": Entry(cluster.zookeeper, ("zookeeper",)),
 }
 
 
@@ -79,11 +86,14 @@ def recipes(kinds: Iterable[str], progress: Progress) -> list[Recipe]:
 
 
 def programs(names: Iterable[str], progress: Progress) -> dict[str, Path]:
-    """Where these programs are: what HEARTH_ and the name names, else built from source."""
+    """Where these programs are: what HEARTH_ and the name names, else built or fetched."""
     given = {name: os.environ.get(f"HEARTH_{name.upper()}") for name in names}
     found = {name: Path(path) for name, path in given.items() if path}
     if missing := [name for name, path in given.items() if not path]:
+        from tools.jars import PROGRAMS as JAVA  # noqa: PLC0415 - fetches; only where needed
+        from tools.jars import ensure_jars  # noqa: PLC0415
         from tools.toolchain import ensure_programs  # noqa: PLC0415 - builds; only where needed
 
-        found |= ensure_programs(missing, progress)
+        found |= ensure_jars([name for name in missing if name in JAVA], progress)
+        found |= ensure_programs([name for name in missing if name not in JAVA], progress)
     return found

@@ -21,7 +21,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -259,9 +267,9 @@ async def connected(told: settings.Kafka) -> AsyncIterator[Producer]:
 class _Partition:
     """What was fetched of a partition and is not committed."""
 
+    committed: int
     next_offset: int
     """The offset behind the last one fetched."""
-    committed: int
     pending: dict[int, asyncio.Task[None]] = field(default_factory=dict)
 
     @property
@@ -284,7 +292,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # untyped
         hooks: of tests.
     """
 
-    def __init__(  # noqa: PLR0913 - the parts that it is made of
+    def __init__(  # noqa: PLR0913, PLR0917 - the parts that it is made of
         self,
         kafka: settings.Kafka,
         told: settings.Consumers,
@@ -309,7 +317,8 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # untyped
         self._tails: dict[str, asyncio.Task[None]] = {}
         self._slots = asyncio.Semaphore(told.concurrency)
         self._room = asyncio.Event()
-        self._held = 0
+        self._held: set[asyncio.Task[None]] = set()
+        self._failure: BaseException | None = None
         self._stopping = asyncio.Event()
         self._consumer: AIOKafkaConsumer | None = None
         self.ready = False
@@ -326,6 +335,8 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # untyped
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._stopping.wait(), pause)
                 pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+        if self._failure is not None:
+            raise self._failure
 
     def stop(self) -> None:
         """Fetch nothing more."""
@@ -385,19 +396,17 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # untyped
     def _hold(self, consumer: AIOKafkaConsumer) -> None:
         """Fetch no more retries while too many of them wait for their time."""
         retries = [place for place in consumer.assignment() if place.topic in self._origins]
-        if self._held >= _HELD_ASIDE:
+        if len(self._held) >= _HELD_ASIDE:
             consumer.pause(*retries)
         elif paused := [place for place in consumer.paused() if place in retries]:
             consumer.resume(*paused)
 
     def _working(self) -> int:
-        return sum(len(part.pending) for part in self._partitions.values()) - self._held
+        return sum(len(part.pending) for part in self._partitions.values()) - len(self._held)
 
     async def _take(self, place: TopicPartition, record: ConsumerRecord) -> None:
-        part = self._partitions.get(place)
-        if part is None:  # it was taken away between the fetch and now
-            return
         await self._hooks.at("fetched")
+        part = self._partitions.setdefault(place, _Partition(record.offset, record.offset))
         part.next_offset = record.offset + 1
         key = (record.key or b"").decode(errors="replace")
         before = self._tails.get(key)
@@ -410,13 +419,17 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # untyped
             if self._tails.get(key) is task:
                 del self._tails[key]
             # What was cut short stays: its offset must not be committed.
-            if not task.cancelled() and task.exception() is None:
-                part.pending.pop(record.offset, None)
+            if not task.cancelled():
+                if (failure := task.exception()) is None:
+                    part.pending.pop(record.offset, None)
+                else:  # a mistake in this module: better none than a consumer that stands still
+                    self._failure = failure
+                    self.stop()
             self._room.set()
-            self._metrics.load(max(self._working(), 0), self._held)
+            self._metrics.load(self._working(), len(self._held))
 
         task.add_done_callback(ended)
-        self._metrics.load(max(self._working(), 0), self._held)
+        self._metrics.load(self._working(), len(self._held))
 
     async def _work(self, record: ConsumerRecord, before: asyncio.Task[None] | None) -> None:
         await self._its_time(record)
@@ -427,21 +440,23 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # untyped
             while True:
                 try:
                     await self._attempt(record)
-                    return
                 except Away as error:
                     self._metrics.away()
                     _log.warning("%s; the event waits", error)
+                else:
+                    return
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
 
     async def _its_time(self, record: ConsumerRecord) -> None:
         wait = int(_header(record, NOT_BEFORE) or 0) / 1000 - time.time()
-        if wait > 0:
-            self._held += 1
+        task = asyncio.current_task()
+        if wait > 0 and task is not None:
+            self._held.add(task)
             try:
                 await asyncio.sleep(wait)
             finally:
-                self._held -= 1
+                self._held.discard(task)
 
     async def _attempt(self, record: ConsumerRecord) -> None:
         """Handle a record and publish what came of it.
@@ -463,7 +478,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # untyped
         except Poison as error:
             await self._dead(record, topic, str(error))
             return
-        except Exception as error:  # whatever a handler raises must not stop the others
+        except Exception as error:  # noqa: BLE001 - one event must not stop the others
             _log.exception("a handler failed", extra={"event": str(event.id)})
             await self._again(record, topic, error)
             return
@@ -536,10 +551,11 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # untyped
     def _tell_lag(self) -> None:
         if self._consumer is None:
             return
-        for place, part in self._partitions.items():
+        for place in self._consumer.assignment():
             end = self._consumer.highwater(place)
-            if end is not None:
-                self._metrics.lag(place.topic, place.partition, max(end - part.done, 0))
+            part = self._partitions.get(place)
+            behind = max(end - part.done, 0) if end is not None and part is not None else 0
+            self._metrics.lag(place.topic, place.partition, behind)
 
     async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
         """Others work on these from now on: end what is being handled, commit it."""
@@ -551,15 +567,11 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # untyped
             _log.warning("offsets were not committed (%s)", type(error).__name__)
         for place in mine:
             del self._partitions[place]
+        for place in revoked:
             self._metrics.forget(place.topic, place.partition)
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
-        """Work on these from what was committed on."""
-        if self._consumer is None:
-            return
-        for place in assigned:
-            start = await self._consumer.position(place)
-            self._partitions[place] = _Partition(start, start)
+        """A partition's state begins with its first record."""
 
     async def _drain(self, places: Sequence[TopicPartition]) -> None:
         """Let what is being handled end, for a time; what still waits for its time is dropped."""
@@ -569,16 +581,17 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # untyped
             for task in self._partitions[place].pending.values()
             if not task.done()
         ]
-        if not tasks:
-            return
-        limit = self._told.drain_seconds
-        _, late = await asyncio.wait(tasks, timeout=limit)
-        for task in late:
+        held = [task for task in tasks if task in self._held]
+        working = [task for task in tasks if task not in self._held]
+        late: Collection[asyncio.Task[None]] = ()
+        if working:
+            _, late = await asyncio.wait(working, timeout=self._told.drain_seconds)
+        for task in [*held, *late]:
             task.cancel()
-        await asyncio.gather(*late, return_exceptions=True)
+        await asyncio.gather(*held, *late, return_exceptions=True)
 
 
-async def listen(told: settings.Kafka, topics: Sequence[str]) -> AsyncIterator[Event]:
+async def listen(told: settings.Kafka, topics: Sequence[str]) -> AsyncGenerator[Event, None]:
     """Every event of these topics from now on, on every partition, for one process alone.
 
     It belongs to no group and remembers nothing: what was not listened to is past. Connects again

@@ -258,8 +258,9 @@ def _refused(error: BaseException) -> bool:
 
 def _away(error: Exception) -> Exception:
     """The error as callers see it: what may pass is `Away`, a mistake of the program stays."""
+    kept: Exception = error  # to the checker the driver has no types
     if isinstance(error, InvalidRequest | Unauthorized):
-        return error
+        return kept
     if isinstance(error, NoHostAvailable | OperationTimedOut | ConnectionException):
         return Away(f"cassandra does not answer ({type(error).__name__})")
     return Away(f"cassandra did not acknowledge ({type(error).__name__})")

@@ -123,7 +123,7 @@ class Event(BaseModel):
         return self.model_dump_json().encode()
 
 
-class _Placed(Event):
+class Placed(Event):
     """An event that tells where.
 
     Attributes:
@@ -142,7 +142,7 @@ class _Placed(Event):
         return geo.encode(self.latitude, self.longitude, CELL_PRECISION)
 
 
-class ReportSubmitted(_Placed):
+class ReportSubmitted(Placed):
     """A citizen reported something; the report is stored.
 
     Attributes:
@@ -159,7 +159,7 @@ class ReportSubmitted(_Placed):
     pictures: tuple[str, ...] = ()
 
 
-class ReportDescribed(_Placed):
+class ReportDescribed(Placed):
     """The report was read and its pictures looked at.
 
     Attributes:
@@ -181,7 +181,7 @@ class ReportDescribed(_Placed):
         return self.cell
 
 
-class ReportClustered(_Placed):
+class ReportClustered(Placed):
     """The report was joined to a problem.
 
     Attributes:
@@ -202,7 +202,7 @@ class ReportClustered(_Placed):
     severity: Severity
 
 
-class ReportChecked(_Placed):
+class ReportChecked(Placed):
     """The report was checked; the end of the pipeline.
 
     Attributes:
@@ -220,7 +220,7 @@ class ReportChecked(_Placed):
     severity: Severity
 
 
-class ReportCommented(_Placed):
+class ReportCommented(Placed):
     """Somebody commented a report; the comment is stored.
 
     Attributes:

@@ -13,7 +13,6 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from itertools import islice
 from typing import Self
 from uuid import UUID
 
@@ -24,6 +23,8 @@ from services.fixai.schema import PLACE_PRECISION
 
 _EPOCH = datetime(1582, 10, 15, tzinfo=UTC)
 """Where the time of a time-ordered id begins."""
+_SPOTS = 500
+"""A search reads so many rows of a cell at once."""
 __all__ = ["Account", "Away", "Comment", "Held", "Report", "Request", "Spot", "Store", "Waiting"]
 
 
@@ -237,7 +238,7 @@ class Store:
         row = await self.database.first("SELECT * FROM reports WHERE id = ?", report_id)
         return None if row is None else Report.of(row)
 
-    async def near(  # noqa: PLR0913 - what a page of a search is
+    async def near(  # noqa: PLR0913, PLR0917 - what a page of a search is
         self,
         latitude: float,
         longitude: float,
@@ -259,39 +260,38 @@ class Store:
         cells = geo.cover(latitude, longitude, radius, PLACE_PRECISION)
         found: list[Spot] = []
         for day in days:
-            if after is not None and day > after[0].date():
-                continue
-            pages = await asyncio.gather(*(self._spots(cell, day, after) for cell in cells))
-            merged = heapq.merge(*pages, key=lambda s: (s.submitted_at, s.id.bytes), reverse=True)
-            inside = (
-                spot
-                for spot in merged
-                if geo.distance(latitude, longitude, spot.latitude, spot.longitude) <= radius
-            )
-            found += islice(inside, limit + 1 - len(found))
-            if len(found) > limit:
-                last = found[limit - 1]
-                return Held(tuple(found[:limit]), (last.submitted_at, last.id))
+            whole = False
+            while not whole and (after is None or day <= after[0].date()):
+                pages = await asyncio.gather(*(self._spots(cell, day, after) for cell in cells))
+                # Of a cell with more rows the rest is not known: nothing below it counts yet.
+                cut = max((_order(page[-1]) for page in pages if len(page) == _SPOTS), default=None)
+                found += [
+                    spot
+                    for spot in heapq.merge(*pages, key=_order, reverse=True)
+                    if (cut is None or _order(spot) >= cut)
+                    and geo.distance(latitude, longitude, spot.latitude, spot.longitude) <= radius
+                ]
+                if len(found) > limit:
+                    last = found[limit - 1]
+                    return Held(tuple(found[:limit]), (last.submitted_at, last.id))
+                whole = cut is None
+                if cut is not None:
+                    after = (cut[0], UUID(bytes=cut[1]))
         return Held(tuple(found), None)
 
-    async def _spots(
-        self, cell: str, day: date, after: tuple[datetime, UUID] | None
-    ) -> list[Spot]:
-        """A cell's reports of a day; equal times by id, as bytes."""
-        asked = "SELECT submitted_at, id, latitude, longitude FROM reports_by_place"
-        # Cassandra orders uuids by their version first: of one version only, by their bytes.
+    async def _spots(self, cell: str, day: date, after: tuple[datetime, UUID] | None) -> list[Spot]:
+        """A cell's newest reports of a day, so many of them."""
+        asked = (
+            "SELECT submitted_at, id, latitude, longitude FROM reports_by_place "
+            "WHERE cell = ? AND day = ?"
+        )
         if after is not None and after[0].date() == day:
             rows = await self.database.read(
-                f"{asked} WHERE cell = ? AND day = ? AND (submitted_at, id) < (?, ?)",
-                cell,
-                day,
-                *after,
+                f"{asked} AND (submitted_at, id) < (?, ?) LIMIT ?", cell, day, *after, _SPOTS
             )
         else:
-            rows = await self.database.read(f"{asked} WHERE cell = ? AND day = ?", cell, day)
-        return [
-            Spot(_aware(row.submitted_at), row.id, row.latitude, row.longitude) for row in rows
-        ]
+            rows = await self.database.read(f"{asked} LIMIT ?", cell, day, _SPOTS)
+        return [Spot(_aware(row.submitted_at), row.id, row.latitude, row.longitude) for row in rows]
 
     # Comments
 
@@ -489,6 +489,11 @@ def sequence(event: Event) -> UUID:
             node,
         )
     )
+
+
+def _order(spot: Spot) -> tuple[datetime, bytes]:
+    """As the database orders them: random ids compare by their bytes."""
+    return spot.submitted_at, spot.id.bytes
 
 
 def days_back(newest: date, days: int) -> tuple[date, ...]:

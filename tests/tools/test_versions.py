@@ -47,6 +47,7 @@ def test_the_next_major_version_is_the_limit() -> None:
         ("minio", "github.com/minio/mc", versions.MINIO_CLIENT),
         ("loki", "github.com/grafana/loki/v3", versions.LOKI),
         ("collector", "go.opentelemetry.io/collector/otelcol", versions.COLLECTOR),
+        ("traefik", "github.com/traefik/traefik/v3", versions.TRAEFIK),
     ],
 )
 def test_the_module_pins_the_version_that_is_promised(
@@ -71,7 +72,7 @@ def test_every_module_can_be_built_by_the_minimum_go() -> None:
         re.search(r"^go (\S+)$", file.read_text(), re.MULTILINE)
         for file in go_build.MODULES.glob("*/go.mod")
     ]
-    assert len(asked) == 6
+    assert len(asked) == 7
     assert all(
         found and versions.is_suitable(versions.GO_MINIMUM, minimum=found[1]) for found in asked
     )

@@ -1,0 +1,1 @@
+"""FixAI's services."""

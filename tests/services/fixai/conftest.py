@@ -1,0 +1,74 @@
+"""What FixAI stands on, started once for all tests; where a program is missing they are skipped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.services.fixai import processes
+from tests.services.fixai.processes import Server
+
+REDIS_PASSWORD = "redis-secret"  # noqa: S105 - of a server that lives for a session
+ACCESS_KEY, SECRET_KEY = "fixai", "minio-secret"
+SERVERS = {"zookeeper_server", "kafka_server", "cassandra_server", "minio_server"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Have one worker run all tests of the large servers, so that they are started once."""
+    for item in items:
+        if SERVERS & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.xdist_group("fixai"))
+
+
+def need(*programs: str) -> None:
+    """Skip what needs a program that is not here."""
+    if why := processes.lacking(*programs):
+        pytest.skip(why)
+
+
+@pytest.fixture(scope="session")
+def zookeeper_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A ZooKeeper of one."""
+    need("java", "mvn")
+    with processes.zookeeper(place(tmp_path_factory, "zookeeper")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def kafka_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A broker of one that keeps its metadata itself; topics are the tests' own to make."""
+    need("java", "mvn")
+    with processes.kafka(place(tmp_path_factory, "kafka")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def cassandra_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A node of its own; `cassandra`/`cassandra` may do everything, keyspaces are the tests'."""
+    need("java", "mvn")
+    with processes.cassandra(place(tmp_path_factory, "cassandra")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def cache_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A Redis that asks for REDIS_PASSWORD."""
+    need("redis-server")
+    with processes.redis(place(tmp_path_factory, "redis"), REDIS_PASSWORD) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def minio_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A MinIO whose root is ACCESS_KEY with SECRET_KEY; buckets are the tests' own to make."""
+    need("minio")
+    folder = place(tmp_path_factory, "minio")
+    with processes.minio(folder, ACCESS_KEY, SECRET_KEY) as server:
+        yield server
+
+
+def place(factory: pytest.TempPathFactory, name: str) -> Path:
+    """A folder for a server."""
+    return factory.mktemp(name)
