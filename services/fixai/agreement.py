@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Hashable, Mapping
 from math import comb
+from typing import TypeVar
+
+Thing = TypeVar("Thing", bound=Hashable)
 
 
-def adjusted_rand(one: Mapping[Hashable, Hashable], other: Mapping[Hashable, Hashable]) -> float:
+def adjusted_rand(one: Mapping[Thing, Hashable], other: Mapping[Thing, Hashable]) -> float:
     """The adjusted Rand index (Hubert and Arabie 1985): 1 the same groups, 0 as by chance.
 
     Args:

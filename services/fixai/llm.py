@@ -34,7 +34,7 @@ from services.fixai.settings import Llm as Told
 Form = TypeVar("Form", bound=BaseModel)
 T = TypeVar("T")
 
-EMBEDDING_DIMENSIONS = 128
+EMBEDDING_DIMENSIONS = 256
 _ATTEMPTS = 4
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.5, 20.0
 _OUTPUT_TOKENS = 1024
@@ -60,7 +60,7 @@ class LlmError(Exception):
     """No answer; the text says why, without the report's content."""
 
 
-class Busy(LlmError):
+class Busy(LlmError):  # noqa: N818 - a state of the world, not a mistake
     """Asking again later may help.
 
     Attributes:
@@ -72,7 +72,7 @@ class Busy(LlmError):
         self.others = others
 
 
-class Unanswerable(LlmError):
+class Unanswerable(LlmError):  # noqa: N818 - an answer
     """Asking again will not help."""
 
 
@@ -307,9 +307,7 @@ class Llm:
         self._budget.settle(estimated, read + written)
         return answer
 
-    async def _patiently(
-        self, model: str, estimated: int, call: Callable[[], Awaitable[T]]
-    ) -> T:
+    async def _patiently(self, model: str, estimated: int, call: Callable[[], Awaitable[T]]) -> T:
         """Call, and again after what may pass.
 
         Raises:

@@ -12,7 +12,7 @@ repetition changes nothing. What an audit moves goes with its event into the out
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -20,9 +20,9 @@ from uuid import UUID
 
 from services.fixai import geo
 from services.fixai.database import Write
-from services.fixai.events import CELL_PRECISION, Category, Event, ReportClustered, Verdict
+from services.fixai.events import CELL_PRECISION, Category, Event, ReportClustered, Verdict, now
 from services.fixai.grouping import Member
-from services.fixai.store import Store, bucket_of, sequence
+from services.fixai.store import Report, Store, bucket_of, sequence
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -151,14 +151,6 @@ class Problems:
     async def move(self, kept: Kept, event: ReportClustered) -> None:
         """Put a report to another problem and tell so: all of it or nothing."""
         stamp = _stamp(event.at)
-        outgoing = (
-            bucket_of(event.report_id, self._buckets),
-            sequence(event),
-            event.topic,
-            event.key,
-            event.encode(),
-            stamp,
-        )
         await self._database.batch(
             [
                 Write(
@@ -171,11 +163,7 @@ class Problems:
                     "WHERE id = ?",
                     (stamp, event.problem_id, event.at, event.report_id),
                 ),
-                Write(
-                    "INSERT INTO outbox (bucket, seq, topic, key, event) VALUES (?, ?, ?, ?, ?) "
-                    "USING TIMESTAMP ?",
-                    outgoing,
-                ),
+                self._outgoing(event),
             ]
         )
 
@@ -223,37 +211,23 @@ class Problems:
         ]
         return sorted(found, key=lambda each: (each.at, each.id.int))
 
-    async def judged(self, event: ReportClustered, state: State) -> None:
-        """Keep a problem's state; title and place are those of the event's report."""
+    async def verdict(self, problem_id: UUID) -> Verdict | None:
+        """How a problem was judged last; None where it was not yet."""
+        row = await self._database.first("SELECT verdict FROM problems WHERE id = ?", problem_id)
+        return None if row is None or row.verdict is None else Verdict(row.verdict)
+
+    async def judged(self, problem_id: UUID, first: Report, state: State) -> None:
+        """Keep how a problem stands; its title and place are its first report's."""
         await self._database.write(
-            "INSERT INTO problems (id, cell, category, title, description, latitude, longitude, "
+            "INSERT INTO problems (id, category, title, description, latitude, longitude, "
             "severity, reports, people, level, first_at, last_at, verdict, reason, checked_at) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            event.problem_id,
-            event.cell,
-            event.category.value,
-            event.title,
-            event.description,
-            event.latitude,
-            event.longitude,
-            *self._told(state),
-        )
-
-    async def rejudged(self, problem_id: UUID, state: State) -> None:
-        """Keep a problem's state, and no more of it."""
-        await self._database.write(
-            "UPDATE problems SET severity = ?, reports = ?, people = ?, level = ?, first_at = ?, "
-            "last_at = ?, verdict = ?, reason = ?, checked_at = ? WHERE id = ?",
-            *self._told(state),
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             problem_id,
-        )
-
-    async def forget(self, problem_id: UUID) -> None:
-        """Remove a problem that no report is of any more."""
-        await self._database.write("DELETE FROM problems WHERE id = ?", problem_id)
-
-    def _told(self, state: State) -> tuple[Any, ...]:
-        return (
+            (first.described_category or first.category).value,
+            first.title,
+            first.description,
+            first.latitude,
+            first.longitude,
             state.severity,
             state.reports,
             state.people,
@@ -262,8 +236,12 @@ class Problems:
             state.last_at,
             state.verdict.value,
             state.reason,
-            datetime.now(UTC),
+            now(),
         )
+
+    async def forget(self, problem_id: UUID) -> None:
+        """Remove a problem that no report is of any more."""
+        await self._database.write("DELETE FROM problems WHERE id = ?", problem_id)
 
     async def due(self, problem_id: UUID, moment: datetime) -> None:
         """Look at the problem again on this day."""
@@ -291,24 +269,23 @@ class Problems:
             "DELETE FROM deadlines WHERE day = ? AND problem_id = ?", day, problem_id
         )
 
-    async def tell(self, events: Sequence[Event]) -> None:
-        """Have the outbox publish events that came of no event."""
-        await self._database.batch(
-            [
-                Write(
-                    "INSERT INTO outbox (bucket, seq, topic, key, event) VALUES (?, ?, ?, ?, ?) "
-                    "USING TIMESTAMP ?",
-                    (
-                        bucket_of(event.report_id, self._buckets),
-                        sequence(event),
-                        event.topic,
-                        event.key,
-                        event.encode(),
-                        _stamp(event.at),
-                    ),
-                )
-                for event in events
-            ]
+    async def tell(self, event: Event) -> None:
+        """Have the outbox publish an event that came of none."""
+        write = self._outgoing(event)
+        await self._database.write(write.statement, *write.values)
+
+    def _outgoing(self, event: Event) -> Write:
+        return Write(
+            "INSERT INTO outbox (bucket, seq, topic, key, event) VALUES (?, ?, ?, ?, ?) "
+            "USING TIMESTAMP ?",
+            (
+                bucket_of(event.report_id, self._buckets),
+                sequence(event),
+                event.topic,
+                event.key,
+                event.encode(),
+                _stamp(event.at),
+            ),
         )
 
 

@@ -1,11 +1,11 @@
 """The API, as far as FixAI's consumers use Gemini's: `application()`.
 
-    POST /v1beta/models/MODEL:generateContent        structured output by responseJsonSchema or
-                                                     responseSchema, else a line of text
-    POST /v1beta/models/MODEL:embedContent, :batchEmbedContents, :countTokens
-    PUT, GET /stand-in/faults                        what goes wrong (see faults)
-    GET /stand-in/requests                           how many came, by method and status
-    GET /healthz, /readyz, /metrics
+POST /v1beta/models/MODEL:generateContent        structured output by responseJsonSchema or
+                                                 responseSchema, else a line of text
+POST /v1beta/models/MODEL:embedContent, :batchEmbedContents, :countTokens
+PUT, GET /stand-in/faults                        what goes wrong (see faults)
+GET /stand-in/requests                           how many came, by method and status
+GET /healthz, /readyz, /metrics
 """
 
 from __future__ import annotations
@@ -107,13 +107,13 @@ def application(key: str = "") -> FastAPI:
     @app.post("/{version}/models/{call:path}")
     async def call(version: str, call: str, request: Request) -> Response:
         model, _, method = call.rpartition(":")
+        if version not in {"v1", "v1beta"} or method not in methods:
+            return _error(404, "NOT_FOUND", f"{version}/models/{call} is not known")
         try:
-            if version not in {"v1", "v1beta"} or method not in methods:
-                raise _Refused(404, "NOT_FOUND", f"{version}/models/{call} is not known")
             answer = await _answer(state, request, model, method, methods[method])
         except _Refused as refused:
             answer = _error(refused.status, refused.name, refused.message)
-        state.counted.labels(method if method in methods else "", answer.status_code).inc()
+        state.counted.labels(method, answer.status_code).inc()
         return answer
 
     @app.put("/stand-in/faults")
@@ -176,7 +176,7 @@ async def _broken(fault: Fault, request: Request) -> Response | None:
         await asyncio.sleep(fault.seconds)
         return None
     if fault.kind == Kind.HANG:
-        while not await request.is_disconnected():
+        while not await request.is_disconnected():  # noqa: ASYNC110 - nothing tells of it
             await asyncio.sleep(_HANG_SECONDS)
         return Response(status_code=499)
     if fault.kind == Kind.HTML:
@@ -295,5 +295,3 @@ def _asked(body: Mapping[str, Any]) -> _Asked:
         if isinstance(document, dict) and isinstance(document.get("text"), str):
             return _Asked(document["text"], document.get("category"), pictures, tokens)
     return _Asked("\n".join(texts), None, pictures, tokens)
-
-

@@ -15,7 +15,8 @@ from itertools import pairwise
 from services.fixai.gemini import words
 
 DIMENSIONS = 768
-_CONCEPT, _WORD, _NUMBER, _PAIR, _LETTERS = 1.5, 1.0, 2.0, 0.7, 0.25
+_CONCEPT, _WORD, _NAME, _PAIR, _LETTERS = 1.5, 0.8, 2.0, 0.7, 0.25
+"""Names and numbers weigh most: they tell one place from another."""
 _GRAM = 3
 
 
@@ -32,9 +33,9 @@ def embed(text: str, dimensions: int = DIMENSIONS) -> list[float]:
 def _features(text: str) -> Iterator[tuple[str, float]]:
     for concept in words.concepts(text):
         yield f"concept {concept.name}", _CONCEPT
-    found = words.content(text)
+    found, names = words.content(text), words.names(text)
     for word in dict.fromkeys(found):
-        yield f"word {word}", _NUMBER if word.isdigit() else _WORD
+        yield f"word {word}", _NAME if word in names else _WORD
         bounded = f"^{word}$"
         for at in range(len(bounded) - _GRAM + 1):
             yield f"letters {bounded[at : at + _GRAM]}", _LETTERS

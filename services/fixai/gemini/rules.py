@@ -92,8 +92,6 @@ def _fit(
         for step in str(schema["$ref"]).removeprefix("#/").split("/"):
             target = target[step]
         return _fit(target, known, root, value, depth + 1)
-    if choices := schema.get("anyOf"):
-        return _fit(choices[0], known, root, value, depth + 1)
     if "enum" in schema:
         options = list(schema["enum"])
         return value if value in options else options[0]

@@ -83,12 +83,12 @@ _GONE = (
     "đã khắc phục",
     "đã dọn",
 )
-_STOP = frozenset(
-    "a an and are at be but by for from has have i in is it its my near of on or our please so that"
-    " the there they this to very was we with you your ở và là có của bị rất cho tại này đó một"
-    " các những được xin hãy trên trước".split()
-)
+_ENGLISH = """a an and are at be but by for from has have i in is it its my near of on or our please
+so that the there they this to very was we with you your"""
+_VIETNAMESE = """ở và là có của bị rất cho tại này đó một các những được xin hãy trên trước"""
+_STOP = frozenset(f"{_ENGLISH} {_VIETNAMESE}".split())
 _WORD = re.compile(r"\w+")
+_NAME = re.compile(r"(?<=[\w,] )\w+")
 
 
 def plain(text: str) -> str:
@@ -99,6 +99,12 @@ def plain(text: str) -> str:
 def content(text: str) -> list[str]:
     """The words that carry meaning, in their order."""
     return [word for word in _WORD.findall(plain(text)) if word not in _STOP]
+
+
+def names(text: str) -> frozenset[str]:
+    """The words that are written as names or numbers, not those that begin a sentence."""
+    found = _NAME.findall(unicodedata.normalize("NFC", text))
+    return frozenset(plain(word) for word in found if word[0].isdigit() or word[0].isupper())
 
 
 def _pattern(words: tuple[str, ...]) -> re.Pattern[str]:
