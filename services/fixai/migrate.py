@@ -7,6 +7,7 @@ again at any time, and by several at once.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import re
 import uuid
@@ -74,6 +75,8 @@ async def migrate(
         "keyspace": told.keyspace,
         "datacenter": told.datacenter,
         "replication": told.replication,
+        "versions_id": _table_id(told.keyspace, "versions"),
+        "lock_id": _table_id(told.keyspace, "lock"),
     }
     for statement in (schema.KEYSPACE, *schema.BOOKS):
         await database.plain(statement.format(**names))
@@ -89,6 +92,12 @@ async def migrate(
         return await _apply(database, names, versions)
     finally:
         await database.claim(f"DELETE FROM {lock} WHERE name = ? IF owner = ?", _LOCK, owner)
+
+
+def _table_id(keyspace: str, table: str) -> uuid.UUID:
+    """An id of the form that the database gives, the same in every process."""
+    digest = hashlib.sha256(f"{keyspace}.{table}".encode()).digest()
+    return uuid.UUID(bytes=digest[:16], version=1)
 
 
 async def _apply(

@@ -1,7 +1,7 @@
 """What must be there before the others run: the keyspace and its tables, topics, buckets.
 
 The role `migrate` makes all of it. It may run again, and twice at once: every statement names
-the state that it leaves, tables have fixed ids, and one run at a time applies a version.
+the state that it leaves, and one run at a time applies a version.
 A version that was released is never edited; a change is a new version.
 
 Tables are made for one question each; `statement`s ask by whole partition keys only.
@@ -42,12 +42,12 @@ KEYSPACE = (
     "{{'class': 'NetworkTopologyStrategy', '{datacenter}': {replication}}}"
 )
 BOOKS = (
-    # The ids are fixed so that two first runs at once make the same tables.
+    # Their ids follow from the keyspace, so that two first runs at once make the same tables.
     "CREATE TABLE IF NOT EXISTS {keyspace}.schema_versions "
     "(version int PRIMARY KEY, applied_at timestamp) "
-    "WITH id = 6d0c8e00-0000-11ee-8000-0000000000f1",
+    "WITH id = {versions_id}",
     "CREATE TABLE IF NOT EXISTS {keyspace}.schema_lock (name text PRIMARY KEY, owner text) "
-    "WITH id = 6d0c8e00-0000-11ee-8000-0000000000f2",
+    "WITH id = {lock_id}",
 )
 """What tells the versions that were applied, and who applies one now."""
 
