@@ -13,11 +13,11 @@ from services.fixai import logs, roles, settings
 ROLES = {
     "backend": ("services.fixai.backend.role", "the API for citizens"),
     "outbox": ("services.fixai.outbox", "publishes what the backend acknowledged"),
-    "description": ("services.fixai.description", "titles, describes and rates reports"),
-    "clustering": ("services.fixai.clustering", "joins reports of the same problem"),
-    "incidents": ("services.fixai.incidents", "checks reports, escalates, closes"),
+    "description": ("services.fixai.consumers.description", "titles, describes and rates reports"),
+    "clustering": ("services.fixai.consumers.clustering", "joins reports of the same problem"),
+    "incidents": ("services.fixai.consumers.incidents", "checks reports, escalates, closes"),
     "migrate": ("services.fixai.migrate", "makes tables, topics and buckets, then ends"),
-    "gemini": ("services.fixai.gemini", "stands in for the language model (sandbox only)"),
+    "gemini": ("services.fixai.gemini.role", "stands in for the language model (sandbox only)"),
 }
 
 

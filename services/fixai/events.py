@@ -182,10 +182,11 @@ class ReportDescribed(Placed):
 
 
 class ReportClustered(Placed):
-    """The report was joined to a problem.
+    """The report was joined to a problem, or moved to another by an audit.
 
     Attributes:
         problem_id: which.
+        before: the problem that it was moved from.
         opened: whether the report is the problem's first.
         similarity: to the problem, 1 for its first report.
     """
@@ -194,12 +195,18 @@ class ReportClustered(Placed):
     kind: Literal["report-clustered"] = "report-clustered"
     version: Literal[1] = 1
     problem_id: UUID
+    before: UUID | None = None
     opened: bool
     similarity: float
     title: str
     description: str
     category: Category
     severity: Severity
+
+    @property
+    def names(self) -> tuple[object, ...]:
+        """A report is joined once, but may be moved more often, and back."""
+        return (self.report_id,) if self.before is None else (self.report_id, self.before, self.at)
 
 
 class ReportChecked(Placed):
@@ -218,6 +225,11 @@ class ReportChecked(Placed):
     reason: str
     category: Category
     severity: Severity
+
+    @property
+    def names(self) -> tuple[object, ...]:
+        """A report is checked again when it was moved, was commented, or its problem got old."""
+        return (self.report_id, self.problem_id, self.verdict, self.at)
 
 
 class ReportCommented(Placed):

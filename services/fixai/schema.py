@@ -13,9 +13,10 @@ Tables are made for one question each; `statement`s ask by whole partition keys 
     comments          by report             what was said, oldest first
     outbox            by bucket             what is to be published, in its order
     outbox_leases     by bucket             who publishes it
-    problems          by id                 one problem
-    problems_by_cell  by cell               the problems of a place
-    problem_reports   by problem            its reports
+    members           by cell               the reports of a place and the problem of each
+    statements        by problem            what reports and comments say of it
+    problems          by id                 one problem, as it is judged
+    deadlines         by day                the problems to look at again on that day
     effects           by consumer, event    was this event handled (a month long)
 """
 
@@ -132,9 +133,40 @@ VERSIONS: tuple[tuple[str, ...], ...] = (
         ) WITH gc_grace_seconds = {_QUEUE_GRACE_SECONDS}
         """,
         """
+        CREATE TABLE IF NOT EXISTS {keyspace}.members (
+            cell text,
+            report_id uuid,
+            at timestamp,
+            author uuid,
+            latitude double,
+            longitude double,
+            category text,
+            severity int,
+            title text,
+            description text,
+            embedding frozen<list<float>>,
+            problem_id uuid,
+            joined_at timestamp,
+            PRIMARY KEY ((cell), report_id)
+        )
+        """,
+        """
+        CREATE TABLE IF NOT EXISTS {keyspace}.statements (
+            problem_id uuid,
+            id uuid,
+            report_id uuid,
+            author uuid,
+            at timestamp,
+            severity int,
+            spam boolean,
+            gone boolean,
+            reason text,
+            PRIMARY KEY ((problem_id), id)
+        )
+        """,
+        """
         CREATE TABLE IF NOT EXISTS {keyspace}.problems (
             id uuid PRIMARY KEY,
-            cell text,
             category text,
             title text,
             description text,
@@ -142,7 +174,8 @@ VERSIONS: tuple[tuple[str, ...], ...] = (
             longitude double,
             severity int,
             reports int,
-            embedding list<float>,
+            people int,
+            level int,
             first_at timestamp,
             last_at timestamp,
             verdict text,
@@ -151,33 +184,11 @@ VERSIONS: tuple[tuple[str, ...], ...] = (
         )
         """,
         """
-        CREATE TABLE IF NOT EXISTS {keyspace}.problems_by_cell (
-            cell text,
-            id uuid,
-            category text,
-            title text,
-            latitude double,
-            longitude double,
-            severity int,
-            reports int,
-            embedding list<float>,
-            first_at timestamp,
-            last_at timestamp,
-            PRIMARY KEY ((cell), id)
-        )
-        """,
-        """
-        CREATE TABLE IF NOT EXISTS {keyspace}.problem_reports (
+        CREATE TABLE IF NOT EXISTS {keyspace}.deadlines (
+            day date,
             problem_id uuid,
-            report_id uuid,
-            category text,
-            latitude double,
-            longitude double,
-            severity int,
-            embedding list<float>,
-            similarity double,
-            submitted_at timestamp,
-            PRIMARY KEY ((problem_id), report_id)
+            at timestamp,
+            PRIMARY KEY ((day), problem_id)
         )
         """,
         f"""

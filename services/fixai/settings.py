@@ -128,11 +128,19 @@ class Consumers(_Part):
 
 
 class Clustering(_Part):
-    """When reports are of the same problem."""
+    """When reports are of the same problem.
+
+    Attributes:
+        radius_metres: reports further apart are of two.
+        window_hours: reports further apart in time are of two.
+        similarity: of two texts (the cosine of their embeddings) that tells neither way. Fitted
+            to the stand-in's embeddings; a real model's texts are all more alike: measure them.
+        audit_seconds: from one audit to the next.
+    """
 
     radius_metres: Seconds = 60
     window_hours: Seconds = 24 * 14
-    similarity: Annotated[float, Field(gt=0, le=1)] = 0.75
+    similarity: Annotated[float, Field(gt=0, le=1)] = 0.3
     audit_seconds: Seconds = 300
 
 
