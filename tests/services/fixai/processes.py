@@ -168,8 +168,7 @@ def cassandra(folder: Path) -> Iterator[Server]:
     environment = {
         "CASSANDRA_HOME": str(home),
         "JMX_PORT": str(free_port()),
-        "JVM_EXTRA_OPTS": "-Dcassandra.skip_wait_for_gossip_to_settle=0 "
-        f"-Dcassandra.superuser_setup_delay_ms=0 -Dcassandra.storagedir={folder}/data",
+        "JVM_EXTRA_OPTS": f"{cluster.ALONE} -Dcassandra.storagedir={folder}/data",
     }
     with running([entry(folder), configuration], folder, port, environment) as server:
         yield server
