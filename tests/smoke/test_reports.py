@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hearth.secrets import authority_and_certificate
+from hearth.secrets import AUTHORITY, CERTIFICATE, PRIVATE_KEY, missing_settings
 from inventory.loading import load
 from smoke.access import Access
 from smoke.records import Records
@@ -34,8 +34,9 @@ def papers(site: Site, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, 
     """The authority's certificate, the city's, and its key."""
     folder = tmp_path_factory.mktemp("papers")
     paths = folder / "ca.crt", folder / "city.crt", folder / "city.key"
-    for path, text in zip(paths, authority_and_certificate(site), strict=True):
-        path.write_text(text)
+    settings = {setting.key: setting.value for setting in missing_settings({}, site)}
+    for path, key in zip(paths, (AUTHORITY, CERTIFICATE, PRIVATE_KEY), strict=True):
+        path.write_text(settings[key])
     return paths
 
 
