@@ -18,7 +18,6 @@ from smoke.citizens import STAGES
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from smoke.records import Records
 
 STAGE_S = 0.02
 
@@ -68,13 +67,16 @@ class City:
         return app
 
     async def register(self, request: web.Request) -> web.Response:
+        """An account."""
         told = await request.json()
         return web.json_response({"id": str(uuid4()), "name": told["name"]}, status=201)
 
     async def sign_in(self, _request: web.Request) -> web.Response:
+        """A token."""
         return web.json_response({"token": "good", "until": "2030-01-01T00:00:00Z"})
 
     async def submit(self, request: web.Request) -> web.Response:
+        """A report is acknowledged, as the behaviour has it."""
         if request.headers.get("Authorization") != "Bearer good":
             return web.json_response({"detail": "sign in"}, status=401)
         form = await request.post()
@@ -93,12 +95,14 @@ class City:
         return web.json_response({"id": report_id, "status": "submitted"}, status=201)
 
     async def show(self, request: web.Request) -> web.Response:
+        """What is known of a report."""
         found = self.reports.get(request.match_info["id"])
         if found is None:
             return web.json_response({"detail": "no such report"}, status=404)
         return web.json_response(found)
 
     async def live(self, request: web.Request) -> web.WebSocketResponse:
+        """A socket that is told of everything."""
         socket = web.WebSocketResponse()
         await socket.prepare(request)
         async for message in socket:

@@ -26,7 +26,12 @@ Judge = Callable[..., dict[str, "Check"]]
 
 @pytest.fixture(scope="module")
 def site() -> Site:
-    return load("fixai")
+    """FixAI's, with as many reports in a second and a half as else in a minute."""
+    site = load("fixai")
+    assert site.fixai
+    level = site.fixai.service_level.model_copy(update={"reports_per_minute": 2400})
+    fixai = site.fixai.model_copy(update={"service_level": level})
+    return site.model_copy(update={"fixai": fixai})
 
 
 @pytest.fixture(scope="module")
@@ -41,9 +46,7 @@ def papers(site: Site, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, 
 
 
 @pytest.fixture
-def judge(
-    site: Site, papers: tuple[Path, Path, Path], monkeypatch: pytest.MonkeyPatch
-) -> Judge:
+def judge(site: Site, papers: tuple[Path, Path, Path], monkeypatch: pytest.MonkeyPatch) -> Judge:
     """What the suite finds of a city that behaves so, by claim."""
     monkeypatch.setattr(reports, "SETTLE_S", -14.0)  # a second in all
 
@@ -54,18 +57,12 @@ def judge(
 
         monkeypatch.setattr(reports, "records_of", told)
         with serving(behaviour, *papers[1:]) as url:
-            found = run(site, Access(url, Path("/dev/null"), papers[0]), ["reports"], lambda _: None)
+            found = run(
+                site, Access(url, Path("/dev/null"), papers[0]), ["reports"], lambda _: None
+            )
         return {check.name: check for check in found.checks}
 
     return judge_it
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch, site: Site) -> None:
-    """So many reports as before, in a second and a half."""
-    assert site.fixai
-    level = site.fixai.service_level.model_copy(update={"reports_per_minute": 2400})
-    object.__setattr__(site.fixai, "service_level", level)
 
 
 def failing(found: dict[str, Check]) -> set[str]:
@@ -108,9 +105,7 @@ def test_a_city_that_keeps_its_promises_passes(judge: Judge) -> None:
     ],
     ids=lambda value: str(value)[:40],
 )
-def test_what_is_broken_is_what_fails(
-    judge: Judge, behaviour: Behaviour, claims: set[str]
-) -> None:
+def test_what_is_broken_is_what_fails(judge: Judge, behaviour: Behaviour, claims: set[str]) -> None:
     assert failing(judge(behaviour)) == claims
 
 
