@@ -52,7 +52,7 @@ THREE = ("pi5-trixie", "nano-r32", "pi5")
 """The second of them has trouble, in whatever direction they are taken."""
 
 NODES = ("master01", "worker01")
-TOKEN = "abcdef.0123456789abcdef"
+TOKEN = "abcdef.0123456789abcdef"  # noqa: S105 - the tests' own
 TOLD = {"kubeadm token create": TOKEN, "cat /etc/kubernetes/pki/ca.crt": "-----CA-----"}
 CONFIG, ENCRYPTION = "/etc/hearth/kubernetes/kubeadm.yaml", "/etc/hearth/kubernetes/encryption.yaml"
 KUBELET = "/etc/kubernetes/kubelet.conf"

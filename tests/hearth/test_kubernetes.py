@@ -97,7 +97,7 @@ def test_a_node_that_is_not_ready_says_why() -> None:
     [
         (pod("a/b"), "Running", True),
         (pod("a/b", ready=False), "NotReady", False),
-        (pod("a/b", ready=False, waiting={"reason": "ImagePullBackOff"}), "ImagePullBackOff", False),
+        (pod("a/b", ready=False, waiting={"reason": "ErrImagePull"}), "ErrImagePull", False),
         (pod("a/b", ready=False, phase="Succeeded", terminated={"reason": "Completed"}),
          "Completed", True),
         (pod("a/b", ready=False, phase="Pending", waiting={"reason": "ContainerCreating"}),
