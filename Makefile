@@ -31,7 +31,7 @@ preview: $(if $(filter $(STACK),$(ENVIRONMENTS)),setup-cloud,setup) ## Show what
 	@$(BIN)/hearth preview $(STACK)
 
 test: setup $(VENV)/.dev lint unit ## Every check and test, the real lab included where it can run
-	@$(BIN)/pytest -q -m e2e --durations=10 tests/e2e
+	@$(BIN)/pytest -q -m e2e --durations=10 tests/tools tests/e2e
 
 unit: setup-cloud $(VENV)/.dev $(CHECKOV)/.run ## The tests that need no machine
 	@$(BIN)/pytest -q -n 2 --dist loadgroup -m "not e2e" --ignore tests/smoke

@@ -163,7 +163,7 @@ def up(  # noqa: PLR0913 - one for each option
 def _cluster_up(site_argument: str, site: Site) -> None:
     """From nothing to a cluster: boot (sandbox) or doctor, bootstrap, nodes ready."""
     out.print(f"[green]ok[/green]  check: {site.name} is sound, {len(site.hosts)} machines")
-    toolchain_step(docker=False)
+    toolchain_step(docker=False, kubernetes=True)
     if site.sandbox is not None:
         if not _can_boot(site):
             raise typer.Exit(2)
@@ -708,12 +708,12 @@ def setup(
         out.print(f"    {escape(part)}", soft_wrap=True)
 
 
-def toolchain_step(*, docker: bool = True) -> list[str]:
+def toolchain_step(*, docker: bool = True, kubernetes: bool = False) -> list[str]:
     """Makes the toolchain complete; returns a line a part, with its way and why."""
     from tools import toolchain  # noqa: PLC0415 - only some commands need it
 
     with step("toolchain") as progress:
-        found = toolchain.ensure(progress, docker=docker)
+        found = toolchain.ensure(progress, docker=docker, kubernetes=kubernetes)
         progress.summary = f"{len(found.parts)} parts in {found.bin_dir}"
     return [str(part) for part in found.parts]
 

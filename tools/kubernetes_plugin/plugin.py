@@ -294,10 +294,25 @@ class Plugin:
         live = self._ready(urn, inputs, live, seconds, given, manager)
         return objects.id_of(live), objects.checkpoint(live, given, given, manager)
 
-    def update(
-        self, urn: str, state: Values, given: Values, seconds: float, *, preview: bool
+    def update(  # noqa: PLR0913 - as the engine asks
+        self,
+        urn: str,
+        state: Values,
+        given: Values,
+        seconds: float,
+        *,
+        preview: bool,
+        ignored: Sequence[str] = (),
     ) -> dict[str, Any]:
         """Changes an object in place and waits for it; returns its state.
+
+        Args:
+            urn: the resource's.
+            state: the old one.
+            given: the new inputs.
+            seconds: to wait; 0 for as long as the object or its kind says.
+            preview: whether only to ask what would come of it.
+            ignored: paths that the program leaves to others.
 
         Raises:
             PluginError: The server refuses, or another manager holds a field.
@@ -309,13 +324,13 @@ class Plugin:
         manager = objects.manager_of(state, inputs)
         if preview:
             try:
-                live = self._applied(inputs, manager, dry=True)
+                live = self._applied(inputs, manager, ignored, dry=True)
             except (NoSuchKindError, UnreachableError):
                 return dict(given)
             except ApiError as error:
                 raise PluginError(f"{title(inputs)}: {error}") from error
         else:
-            live = self._patiently(inputs, lambda: self._applied(inputs, manager))
+            live = self._patiently(inputs, lambda: self._applied(inputs, manager, ignored))
             live = self._ready(urn, inputs, live, seconds, given, manager)
         return objects.checkpoint(live, given, given, manager)
 
@@ -463,13 +478,19 @@ class Plugin:
                 self.stop.wait(pause)
         raise AssertionError("the last attempt returns or raises")
 
-    def _applied(self, inputs: Object, manager: str, *, dry: bool = False) -> Object:
+    def _applied(
+        self, inputs: Object, manager: str, ignored: Sequence[str] = (), *, dry: bool = False
+    ) -> Object:
         path = self._place(inputs)
         force = self._settings.patch_force or annotation(inputs, PATCH_FORCE) == "true"
         try:
             return self._server.apply(path, inputs, manager, force=force, dry=dry)
         except ApiError as error:
             conflicts = [one for one in error.causes if one.get("reason") == "FieldManagerConflict"]
+            left = [one for one in conflicts if _field(one) in ignored]
+            if left:
+                rest = _without(inputs, [_field(one) for one in left])
+                return self._applied(rest, manager, dry=dry)
             if conflicts and all(_is_by_hand(one) for one in conflicts):
                 return self._server.apply(path, inputs, manager, force=True, dry=dry)
             if conflicts:
@@ -580,12 +601,29 @@ def _is_by_hand(conflict: Mapping[str, Any]) -> bool:
     return bool(found) and found["name"].startswith(_BY_HAND)  # type: ignore[index]
 
 
+def _field(conflict: Mapping[str, Any]) -> str:
+    return str(conflict.get("field", "")).lstrip(".")
+
+
+def _without(of: Values, paths: Sequence[str]) -> Object:
+    """An object without the fields at some paths of names."""
+    heads: dict[str, list[str]] = {}
+    for path in paths:
+        head, _, rest = path.partition(".")
+        heads.setdefault(head, []).append(rest)
+    return {
+        key: _without(value, heads[key]) if key in heads else value
+        for key, value in of.items()
+        if "" not in heads.get(key, ())
+    }
+
+
 def _explained(inputs: Values, conflicts: Sequence[Mapping[str, Any]]) -> str:
     fields = []
     for conflict in conflicts:
         found = _MANAGER.match(conflict.get("message", ""))
         holder = found["name"] if found else conflict.get("message", "another")
-        fields.append(f"{conflict.get('field', '').lstrip('.')} is {holder}'s")
+        fields.append(f"{_field(conflict)} is {holder}'s")
     return (
         f"{title(inputs)}: others hold some of its fields ({'; '.join(fields)}); leave these out "
         f'of the program, or take them with the annotation {PATCH_FORCE}: "true"'
@@ -594,6 +632,8 @@ def _explained(inputs: Values, conflicts: Sequence[Mapping[str, Any]]) -> str:
 
 def _hinted(error: ApiError) -> str:
     text = str(error)
+    if error.code == http.HTTPStatus.UNAUTHORIZED:
+        return f"{text}: the cluster does not know the kubeconfig's user; fetch it anew"
     if "immutable" in text or "updates to statefulset spec" in text:
         return f"{text}; name the field in the option `replace_on_changes` to have it made anew"
     return text

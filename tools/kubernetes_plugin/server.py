@@ -152,6 +152,7 @@ class Server(ResourceProviderServicer):
                 from_struct(request.news),
                 request.timeout,
                 preview=request.preview,
+                ignored=list(request.ignoreChanges),
             ),
         )
         return provider_pb2.UpdateResponse(properties=to_struct(state))

@@ -243,7 +243,7 @@ def _pod_status(pod: Object) -> dict[str, Any]:
     is_job = any(ref["kind"] == "Job" for ref in pod["metadata"].get("ownerReferences", ()))
     is_missing = image.endswith(":missing")
     waits = {"waiting": {"reason": "ImagePullBackOff", "message": f'no image "{image}"'}}
-    state = waits if is_missing else {"running": {}}
+    state: dict[str, Any] = waits if is_missing else {"running": {}}
     if is_job:
         state = {"terminated": {"exitCode": 0, "reason": "Completed"}}
     is_up = not is_missing and not is_job

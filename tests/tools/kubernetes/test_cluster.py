@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -63,19 +63,19 @@ class Stack:
         self._stack.workspace.program = self._with_provider(program)
         self.said = ""
         result = self._stack.up(on_output=self._note, color="never", **options)
-        return dict(result.summary.resource_changes or {})
+        return _counts(result.summary.resource_changes)
 
     def preview(self, program: Program) -> dict[str, int]:
         """Plans a program."""
         self._stack.workspace.program = self._with_provider(program)
         result = self._stack.preview(on_output=self._note, color="never")
-        return {str(key): count for key, count in result.change_summary.items()}
+        return _counts(result.change_summary)
 
     def refresh(self) -> dict[str, int]:
         """Reads what is there."""
         self.said = ""
         found = self._stack.refresh(on_output=self._note, color="never")
-        return dict(found.summary.resource_changes or {})
+        return _counts(found.summary.resource_changes)
 
     def destroy(self) -> None:
         """Deletes everything."""
@@ -83,7 +83,7 @@ class Stack:
 
     def resources(self) -> dict[str, dict[str, Any]]:
         """The state's resources by name."""
-        deployment = self._stack.export_stack().deployment
+        deployment = self._stack.export_stack().deployment or {}
         return {one["urn"].split("::")[-1]: one for one in deployment.get("resources", ())}
 
     def state_text(self) -> str:
@@ -101,6 +101,10 @@ class Stack:
             program(pulumi.ResourceOptions(provider=provider))
 
         return run
+
+
+def _counts(found: Mapping[automation.OpType, int] | None) -> dict[str, int]:
+    return {str(key): count for key, count in (found or {}).items()}
 
 
 @pytest.fixture

@@ -312,6 +312,20 @@ def test_a_field_that_a_controller_holds_is_not_taken_without_being_asked_for(
     assert api.get("/deployments/main")["spec"]["replicas"] == 3
 
 
+def test_what_the_program_ignores_stays_with_the_controller_that_holds_it(
+    api: FakeApi, engine: Engine
+) -> None:
+    api.on_apply = ready
+    engine.create(DEPLOYMENT, {**NAMED, "spec": {"replicas": 2, "paused": False}})
+    api.edit("/deployments/main", "autoscaler", lambda live: live["spec"].update(replicas=5))
+    new = engine.check(DEPLOYMENT, {**NAMED, "spec": {"replicas": 2, "minReadySeconds": 1}})
+    engine.plugin.update(
+        urn(DEPLOYMENT), engine.state, new, 1, preview=False, ignored=["spec.replicas"]
+    )
+    spec = api.get("/deployments/main")["spec"]
+    assert (spec["replicas"], spec["minReadySeconds"]) == (5, 1)
+
+
 def test_an_object_that_is_gone_is_gone_from_the_state(api: FakeApi, engine: Engine) -> None:
     engine.create(CONFIG, NAMED)
     api.objects.clear()

@@ -56,7 +56,7 @@ def test_a_list_with_a_secret_in_it_is_secret_as_a_whole() -> None:
 
 # Ownership and drift.
 
-CONTAINERS = {
+CONTAINERS: dict[str, Any] = {
     "f:spec": {
         "f:containers": {
             'k:{"name":"web"}': {
@@ -89,7 +89,7 @@ def test_a_field_of_ours_that_differs_is_drift() -> None:
 
 
 def test_an_atomic_list_is_compared_as_a_whole() -> None:
-    owned = {"f:args": {}}
+    owned: dict[str, Any] = {"f:args": {}}
     assert drifted({"args": ["a"]}, {"args": ["a"]}, {"args": ["a", "b"]}, owned) == {
         "args": ["a", "b"]
     }
@@ -354,7 +354,7 @@ def test_a_service_waits_for_pods_that_there_are_and_not_for_those_that_never_co
 
 def test_a_claim_that_waits_for_its_first_pod_is_not_waited_for() -> None:
     later = {"volumeBindingMode": "WaitForFirstConsumer"}
-    claim = {"spec": {"storageClassName": "local"}, "status": {"phase": "Pending"}}
+    claim: dict[str, Any] = {"spec": {"storageClassName": "local"}, "status": {"phase": "Pending"}}
     assert judged("v1", "PersistentVolumeClaim", later, **claim).is_ready
     assert not judged("v1", "PersistentVolumeClaim", {}, **claim).is_ready
 
