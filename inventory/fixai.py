@@ -22,15 +22,21 @@ NAMESPACE, EDGE_NAMESPACE = "fixai", "traefik"
 VOLUMES = "/var/lib/fixai"
 """The folder of a node beneath which each claim of it has a folder of its own."""
 
-TOPICS = ("reports.submitted", "reports.described", "reports.clustered", "reports.checked")
-"""In the order in which a report passes through them."""
+TOPICS = (
+    *("reports.submitted", "reports.described", "reports.clustered", "reports.checked"),
+    "reports.commented",
+)
+"""In the order in which a report passes through them; then what is said about it."""
 
 CONSUMED = {
-    "description": "reports.submitted",
-    "clustering": "reports.described",
-    "incidents": "reports.clustered",
+    "description": ("reports.submitted",),
+    "clustering": ("reports.described",),
+    "incidents": ("reports.clustered", "reports.commented"),
 }
-"""By consumer: the topic that it reads. Its group has its own name."""
+"""By consumer: the topics that it reads. Its group has its own name."""
+
+ASKING = ("description", "incidents")
+"""The consumers that ask the language model; what clustering needs of it comes with the events."""
 
 PICTURES, BACKUPS = "pictures", "backups"
 BUCKETS = (PICTURES, BACKUPS)
@@ -326,7 +332,7 @@ class FixAI(Part):
     @property
     def topics(self) -> list[str]:
         """Every topic: those that reports pass through, then each consumer's own."""
-        own = [f"{topic}.{name}" for name, topic in CONSUMED.items()]
+        own = [f"{topic}.{name}" for name, read in CONSUMED.items() for topic in read]
         return [*TOPICS, *(f"{topic}.{kind}" for topic in own for kind in ("retry", "dead"))]
 
     @property

@@ -119,7 +119,7 @@ def _numbers(settings: FixAI) -> Iterator[Finding]:
         if consumer.replicas > settings.kafka.partitions:
             yield (
                 (*path, "replicas"),
-                f"more than {CONSUMED[name]} has partitions ({consumer.replicas} > "
+                f"more than {CONSUMED[name][0]} has partitions ({consumer.replicas} > "
                 f"{settings.kafka.partitions}): the others would stand idle; lower it, or raise "
                 "fixai.kafka.partitions",
             )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from inventory.fixai import CONSUMED, EDGE_NAMESPACE, NAMESPACE, FixAI
+from inventory.fixai import ASKING, CONSUMED, EDGE_NAMESPACE, NAMESPACE, FixAI
 
 WORLD, INTERNET = "world", "internet"
 """Whoever asks from anywhere; whatever is outside of private networks."""
@@ -115,6 +115,8 @@ def _pipeline(settings: FixAI) -> tuple[Edge, ...]:
             Edge(consumer, "kafka", 9092, "events"),
             Edge(consumer, "cassandra", 9042, "its effects"),
         ]
+        if consumer not in ASKING:
+            continue
         if settings.llm.simulated:
             found.append(Edge(consumer, "gemini", 8080, "the language model's stand-in"))
         else:

@@ -32,6 +32,7 @@ from components.fixai.tunnel import Simulation, Tunnel, TunnelArgs
 from components.fixai.zookeeper import Zookeeper, ZookeeperArgs
 from inventory.fixai import (
     ACCOUNTS,
+    ASKING,
     BUCKETS,
     CONSUMED,
     EDGE_NAMESPACE,
@@ -241,12 +242,14 @@ class _Stack:
         settings = self._settings
         after: list[pulumi.Resource] = [migration]
         if settings.llm.simulated:
-            gemini = self._role(settings.nodes.work, [], settings.gemini, [])
+            gemini = self._role(settings.nodes.work, [keys.llm], settings.gemini, [])
             after.append(own.Gemini("gemini", gemini, self._after()))
         for name, consumer in settings.consumers.items():
             most = settings.most_of(consumer)
             scaled = most > consumer.replicas
-            secrets = [cassandra.login, keys.llm]
+            secrets = [cassandra.login]
+            if name in ASKING:
+                secrets.append(keys.llm)
             if name == "description":
                 secrets.append(minio.login)
             pods = self._role(
@@ -266,7 +269,7 @@ class _Stack:
                     most=most,
                     lag=consumer.lag,
                     brokers=f"kafka.{NAMESPACE}.svc.cluster.local:9092",
-                    topic=CONSUMED[name],
+                    topics=CONSUMED[name],
                     group=name,
                     after=(worker,),
                 )

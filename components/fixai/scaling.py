@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -24,10 +25,10 @@ class ScalingArgs:
         target: the deployment's name.
         by: `keda` needs KEDA in the cluster, `hpa` metrics-server.
         least: pods there are always.
-        most: pods there are at most; no more than the topic has partitions.
+        most: pods there are at most; no more than a topic has partitions.
         lag: events that wait for each pod before there is another one.
         brokers: Kafka's `name:port`, as KEDA reaches it from its own namespace.
-        topic: what is consumed.
+        topics: what is consumed; the one that lags most decides.
         group: by whom.
         after: the deployment.
     """
@@ -39,7 +40,7 @@ class ScalingArgs:
     most: int
     lag: int
     brokers: str
-    topic: str
+    topics: Sequence[str]
     group: str
     after: tuple[pulumi.Resource, ...] = ()
 
@@ -82,7 +83,7 @@ class Scaling(pulumi.ComponentResource):
                     # While Kafka does not tell, those that are there always go on.
                     "fallback": {"failureThreshold": 3, "replicas": args.least},
                     "advanced": {"horizontalPodAutoscalerConfig": {"behavior": _behaviour()}},
-                    "triggers": [_lag(args)],
+                    "triggers": [_lag(args, topic) for topic in args.topics],
                 },
                 opts=own,
             )
@@ -107,13 +108,13 @@ def _behaviour() -> Document:
     }
 
 
-def _lag(args: ScalingArgs) -> Document:
+def _lag(args: ScalingArgs, topic: str) -> Document:
     return {
         "type": "kafka",
         "metadata": {
             "bootstrapServers": args.brokers,
             "consumerGroup": args.group,
-            "topic": args.topic,
+            "topic": topic,
             "lagThreshold": str(args.lag),
             "activationLagThreshold": "1",
             "offsetResetPolicy": "earliest",
