@@ -413,6 +413,15 @@ def test_more_reports_than_an_account_may_are_told_when_to_come_back(
     assert len(api.database.reports) == 4
 
 
+def test_a_limited_request_is_counted_again_when_it_is_repeated_with_its_key() -> None:
+    api = Api(free_port(), Backend(limits=Limits(reports_per_hour=1)))
+    header = api.header()
+    with api.client:
+        keyed = [{**header, "Idempotency-Key": key} for key in ("a", "a", "b", "b")]
+        answers = [api.client.post("/reports", json=HOLE, headers=told) for told in keyed]
+    assert [answer.status_code for answer in answers] == [201, 200, 429, 429]
+
+
 def test_an_address_that_asks_too_often_is_limited_whatever_it_claims() -> None:
     api = Api(free_port(), Backend(proxies=1, limits=Limits(requests_per_minute=2)))
     with api.client:
