@@ -292,6 +292,32 @@ def test_other_files_too_large_or_too_many_are_refused_before_anything_is_kept(
     assert not api.pictures.kept
 
 
+def test_a_body_that_comes_too_slowly_is_not_waited_for(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.fixai.backend.app._UPLOAD_SECONDS", 0.1)
+
+    async def slow() -> int:
+        sent: list[dict[str, Any]] = []
+
+        async def receive() -> dict[str, Any]:
+            await asyncio.sleep(5)
+            return {"type": "http.request", "body": b"{}"}
+
+        async def send(message: dict[str, Any]) -> None:
+            sent.append(message)
+
+        told = {**api.header(), "Content-Type": "application/json"}
+        headers = [(n.lower().encode(), v.encode()) for n, v in told.items()]
+        scope = {"type": "http", "method": "POST", "path": "/reports", "headers": headers}
+        rest = {"query_string": b"", "client": ("192.0.2.1", 1), "http_version": "1.1"}
+        await api.client.app({**scope, **rest}, receive, send)  # type: ignore[arg-type]
+        status: int = sent[0]["status"]
+        return status
+
+    assert asyncio.run(slow()) == 408
+
+
 def test_what_is_wrong_with_a_report_is_told_field_by_field(api: Api) -> None:
     body = {"text": " ", "latitude": 91, "longitude": "east"}
     answer = api.client.post("/reports", json=body, headers=api.header())
@@ -411,6 +437,15 @@ def test_more_reports_than_an_account_may_are_told_when_to_come_back(
     assert 1190 <= int(answers[-1].headers["Retry-After"]) <= 1200
     assert other.status_code == 201
     assert len(api.database.reports) == 4
+
+
+def test_a_limited_request_is_counted_again_when_it_is_repeated_with_its_key() -> None:
+    api = Api(free_port(), Backend(limits=Limits(reports_per_hour=1)))
+    header = api.header()
+    with api.client:
+        keyed = [{**header, "Idempotency-Key": key} for key in ("a", "a", "b", "b")]
+        answers = [api.client.post("/reports", json=HOLE, headers=told) for told in keyed]
+    assert [answer.status_code for answer in answers] == [201, 200, 429, 429]
 
 
 def test_an_address_that_asks_too_often_is_limited_whatever_it_claims() -> None:
