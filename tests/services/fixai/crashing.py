@@ -93,19 +93,17 @@ def main() -> None:
     name, step = sys.argv[1:]
     hooks = Killing(step)
     consumer = functools.partial(roles.consume, "description", describing, hooks=hooks)
-    role: roles.Role = {
+    known: dict[str, roles.Role] = {
         "backend": functools.partial(backend.role, hooks=hooks),
         "outbox": functools.partial(outbox.role, hooks=hooks),
         "consumer": consumer,
         "gemini": gemini.role,
-        **{
-            part.NAME: functools.partial(roles.consume, part.NAME, part.make, hooks=hooks)
-            for part in (description, clustering, incidents)
-        },
-    }[name]
+    }
+    for part in (description, clustering, incidents):
+        known[part.NAME] = functools.partial(roles.consume, part.NAME, part.make, hooks=hooks)
     watched(hooks)
     logs.to_stdout()
-    asyncio.run(roles.run(role, settings.load(settings.path())))
+    asyncio.run(roles.run(known[name], settings.load(settings.path())))
 
 
 if __name__ == "__main__":

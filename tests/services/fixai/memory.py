@@ -1,5 +1,6 @@
 """The consumers' store in memory, which forgets nothing but what is taken from it."""
 
+# ruff: noqa: D102 - the methods are those of the classes that they stand for
 from __future__ import annotations
 
 from collections.abc import Iterable

@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from services.fixai import city, geo
+from services.fixai.bus import Poison
 from services.fixai.consumers.clustering import Clustering
 from services.fixai.events import (
     CELL_PRECISION,
@@ -19,7 +20,6 @@ from services.fixai.events import (
     ReportClustered,
     ReportDescribed,
 )
-from services.fixai.bus import Poison
 from services.fixai.gemini.embedding import embed
 from services.fixai.grouping import Member, join, name, opened_by, partition
 from services.fixai.llm import EMBEDDING_DIMENSIONS

@@ -32,7 +32,13 @@ PROBLEM, OTHER = UUID(int=1000), UUID(int=2000)
 def said(number: int, *, hours: float = 0, comment_on: int | None = None, **told: Any) -> Statement:
     """A report, or a comment on one, some hours before now."""
     about = number if comment_on is None else comment_on
-    given = {"severity": 2, "spam": False, "gone": False, "reason": "r", "author": number} | told
+    given: dict[str, Any] = {
+        "severity": 2,
+        "spam": False,
+        "gone": False,
+        "reason": "r",
+        "author": number,
+    } | told
     author = UUID(int=given.pop("author"))
     at = NOW - timedelta(hours=hours)
     return Statement(id=UUID(int=number), report_id=UUID(int=about), author=author, at=at, **given)
@@ -91,7 +97,7 @@ class Reader(Llm):
     async def ask(self, task: str, report: Any, form: Any, pictures: Any = ()) -> Any:  # noqa: ARG002
         self.asked += 1
         read = rules.read(report["text"])
-        return Checked(spam=read.spam, state=read.state, reason=read.reason)  # type: ignore[arg-type]
+        return Checked(spam=read.spam, state=read.state, reason=read.reason)
 
 
 class Desk:
