@@ -86,7 +86,7 @@ def working(stack: Stack, dying: str = "", step: str = "-") -> Iterator[Stack]:
             yield at
 
 
-STEPS = ("fetched:3", "stored:1", "stored:2", "stored:9", "handled:3", "published:3", "committing")
+STEPS = ("fetched:3", "stored:1", "stored:2", "stored:3", "handled:3", "published:3", "committing")
 
 
 @pytest.mark.parametrize("role", ROLES)
