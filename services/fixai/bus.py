@@ -222,18 +222,6 @@ class Producer:
         except (KafkaError, OSError) as error:
             raise Away(f"kafka did not acknowledge ({type(error).__name__})") from None
 
-    async def ready(self) -> bool:
-        """Whether a broker answers now."""
-        if self._producer is None:
-            return False
-        try:
-            await asyncio.wait_for(
-                self._producer.client.fetch_all_metadata(), _LONGEST_PAUSE_SECONDS
-            )
-        except (KafkaError, OSError, TimeoutError):
-            return False
-        return True
-
 
 async def publish(bus: Publishing, event: Event) -> None:
     """Publish an event on its topic.

@@ -33,7 +33,10 @@ from services.fixai.settings import Backend
 
 _FIELD_BYTES = 64 * 1024
 _AWAY_SECONDS = 5
-_UPLOADS_AT_ONCE = 4
+_UPLOADS_AT_ONCE = 8
+"""Each may hold all its pictures in memory."""
+_UPLOAD_SECONDS = 60.0
+"""Whoever sends more slowly must not keep others from it."""
 _KEY = re.compile(r"[\x21-\x7e]{1,100}")
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _PLAIN = frozenset({"/healthz", "/readyz", "/metrics"})
@@ -121,7 +124,12 @@ def _reports(app: FastAPI, serving: Serving, told: Backend) -> None:
         if key is not None and _KEY.fullmatch(key) is None:
             raise Problem(400, "Idempotency-Key is not 1 to 100 visible ASCII characters")
         async with uploads:
-            report, pictures = await _read_report(request, told)
+            try:
+                async with asyncio.timeout(_UPLOAD_SECONDS):
+                    report, pictures = await _read_report(request, told)
+            except TimeoutError:
+                detail = f"the body took longer than {_UPLOAD_SECONDS:g} seconds; send less"
+                raise Problem(408, detail) from None
             accepted, new = await serving().submit(citizen, report, pictures, key)
         headers = {"Location": f"/reports/{accepted.id}"}
         return JSONResponse(accepted.model_dump(mode="json"), 201 if new else 200, headers)

@@ -193,7 +193,6 @@ async def serve(hub: Hub, tokens: Tokens, socket: WebSocket, limit: int) -> None
         finally:
             for task in directions:
                 task.cancel()
-            await asyncio.gather(*directions, return_exceptions=True)
 
 
 async def _hello(tokens: Tokens, socket: WebSocket) -> Citizen | None:

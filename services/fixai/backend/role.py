@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
 
@@ -24,6 +25,8 @@ from services.fixai.settings import Settings
 _FAREWELL_SECONDS = 15
 _PING_SECONDS = 20
 _FRAME_BYTES = 16 * 1024
+_AGAIN_SECONDS = 1
+_log = logging.getLogger(__name__)
 
 
 class _Server(uvicorn.Server):
@@ -84,9 +87,14 @@ async def serviced(
 
 
 async def _listening(settings: Settings, service: Service) -> None:
-    async with aclosing(bus.listen(settings.kafka, events.TOPICS)) as happening:
-        async for event in happening:
-            await service.happened(event)
+    while True:
+        try:
+            async with aclosing(bus.listen(settings.kafka, events.TOPICS)) as happening:
+                async for event in happening:
+                    await service.happened(event)
+        except Exception:  # noqa: BLE001 - live updates go on after a mistake of this program
+            _log.exception("live updates failed; beginning again")
+            await asyncio.sleep(_AGAIN_SECONDS)
 
 
 async def role(settings: Settings, stop: asyncio.Event, hooks: Hooks | None = None) -> None:

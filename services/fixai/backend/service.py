@@ -157,13 +157,14 @@ class Service:
         asked again after an answer that got lost: it is the same report.
         """
         wanted = store.Request(uuid4(), _digest(told, pictures), events.now())
-        request = wanted
+        request, known = wanted, False
         if key is not None:
             request = await self._kept.request(citizen.id, key, wanted)
             if request.digest != wanted.digest:
                 detail = "Idempotency-Key was used for another report; choose a new one"
                 raise Problem(422, detail)
-        if request is wanted:  # a repetition is not counted
+            known = request is not wanted and await self._kept.report(request.id) is not None
+        if not known:  # a repetition is not counted, one of a request that was limited is
             limits: Limits = self.told.limits
             await self._limit("reports", str(citizen.id), Rate(limits.reports_per_hour, _HOUR))
         await self._hooks.at("claimed")
@@ -183,7 +184,7 @@ class Service:
         await self._kept.submit(event)
         await self._hooks.at("kept")
         accepted = bodies.Accepted(id=request.id, status="submitted", submitted_at=request.at)
-        return accepted, request is wanted
+        return accepted, not known
 
     async def report(self, report_id: UUID) -> bodies.Report:
         """A report, at most the cache's seconds old."""

@@ -141,7 +141,7 @@ async def until(true: Callable[[], bool], seconds: float = READY_SECONDS) -> Non
         TimeoutError: it never was.
     """
     async with asyncio.timeout(seconds):
-        while not true():
+        while not true():  # noqa: ASYNC110 - whatever makes it true knows of no event
             await asyncio.sleep(0.02)
 
 

@@ -93,9 +93,8 @@ async def desk(server: Server, partitions: int = 1) -> AsyncIterator[Desk]:
         yield Desk(kafka, topic, name, producer)
 
 
-def test_what_a_handler_made_is_published_on_its_topic(
-    stack: stacks.Stack, kafka_server: Server
-) -> None:
+@pytest.mark.usefixtures("stack")  # which makes the topics of the pipeline
+def test_what_a_handler_made_is_published_on_its_topic(kafka_server: Server) -> None:
     async def run() -> None:
         async with desk(kafka_server) as at:
             event = submitted()

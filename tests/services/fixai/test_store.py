@@ -15,7 +15,7 @@ from services.fixai.database import Away, Database
 from services.fixai.events import ReportCommented, Says
 from services.fixai.schema import VERSIONS
 from services.fixai.settings import Settings
-from services.fixai.store import Account, Comment, Request, Store, bucket_of, days_back
+from services.fixai.store import Account, Comment, Request, Spot, Store, bucket_of, days_back
 from tests.services.fixai import stacks
 from tests.services.fixai.crashing import described
 from tests.services.fixai.processes import Server
@@ -115,7 +115,8 @@ def test_a_search_pages_through_all_that_is_near_newest_first(
         same_moment = [submitted(at=now, place=corner) for _ in range(10)]
         for event in [*near, far, *same_moment]:
             await store.submit(event)
-        days, after, found = days_back(now.date(), 4), None, []
+        days, after = days_back(now.date(), 4), None
+        found: list[Spot] = []
         while True:
             page = await store.near(*corner, 500, days, 9, after)
             found += page.spots
@@ -270,7 +271,7 @@ def test_a_new_version_is_applied_on_top_and_a_failed_one_again(stack: Stack) ->
         with pytest.raises(Exception, match="nonsense"):
             await migrate.migrate(database, told, [first, (*second, "nonsense")])
         assert await migrate.migrate(database, told, [first, second]) == 1
-        await database.plain(f"SELECT * FROM {told.keyspace}.two")
+        await database.plain(f"SELECT * FROM {told.keyspace}.two")  # noqa: S608 - its own name
 
     on_database(stack.settings, claim)
 
