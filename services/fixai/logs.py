@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 _FIELDS = ("role", "topic", "event", "report", "route", "status", "ms", "bucket", "count")
 _STEPS = 8
-_QUIET = ("aiokafka", "cassandra", "httpx", "google_genai", "uvicorn.error")
+_QUIET = ("aiokafka", "cassandra", "httpx", "httpx2", "google_genai", "uvicorn.error")
 
 
 class Lines(logging.Formatter):

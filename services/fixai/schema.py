@@ -33,6 +33,8 @@ REQUEST_SECONDS = 24 * 3600
 """An idempotency key is remembered this long."""
 EFFECT_SECONDS = 30 * 24 * 3600
 """Longer than any topic keeps its events: a replay always finds the effect."""
+MEMBER_SECONDS = 90 * 24 * 3600
+"""The clustering forgets a report after this, many times its window: a cell must not grow."""
 _QUEUE_GRACE_SECONDS = 600
 """Deleted rows of the outbox are gone after this: a queue must not drag its past along. A copy
 that missed a deletion for longer brings its event back: it is published twice, which is allowed."""
@@ -132,8 +134,8 @@ VERSIONS: tuple[tuple[str, ...], ...] = (
             owner text
         ) WITH gc_grace_seconds = {_QUEUE_GRACE_SECONDS}
         """,
-        """
-        CREATE TABLE IF NOT EXISTS {keyspace}.members (
+        f"""
+        CREATE TABLE IF NOT EXISTS {{keyspace}}.members (
             cell text,
             report_id uuid,
             at timestamp,
@@ -148,7 +150,7 @@ VERSIONS: tuple[tuple[str, ...], ...] = (
             problem_id uuid,
             joined_at timestamp,
             PRIMARY KEY ((cell), report_id)
-        )
+        ) WITH default_time_to_live = {MEMBER_SECONDS}
         """,
         """
         CREATE TABLE IF NOT EXISTS {keyspace}.statements (

@@ -12,11 +12,15 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from services.fixai import logs, outbox, roles, settings
 from services.fixai.backend import role as backend
 from services.fixai.bus import Handler, Hooks, Poison
+from services.fixai.consumers import clustering, description, incidents
+from services.fixai.database import Database
 from services.fixai.events import Event, ReportDescribed, ReportSubmitted
+from services.fixai.gemini import role as gemini
 from services.fixai.health import Health
 from services.fixai.settings import Settings
 from services.fixai.store import Store
@@ -66,18 +70,40 @@ async def describing(_settings: Settings, store: Store, _health: Health) -> Hand
     return handle
 
 
+def watched(hooks: Hooks) -> None:
+    """Have every write to the database be a step: `stored`."""
+
+    def watch(name: str) -> None:
+        write = getattr(Database, name)
+
+        @functools.wraps(write)
+        async def told(*arguments: Any) -> Any:
+            found = await write(*arguments)
+            await hooks.at("stored")
+            return found
+
+        setattr(Database, name, told)
+
+    for name in ("write", "claim", "batch"):
+        watch(name)
+
+
 def main() -> None:
     """Run the role until it dies or is told to end."""
     name, step = sys.argv[1:]
     hooks = Killing(step)
     consumer = functools.partial(roles.consume, "description", describing, hooks=hooks)
-    role: roles.Role = {
+    known: dict[str, roles.Role] = {
         "backend": functools.partial(backend.role, hooks=hooks),
         "outbox": functools.partial(outbox.role, hooks=hooks),
         "consumer": consumer,
-    }[name]
+        "gemini": gemini.role,
+    }
+    for part in (description, clustering, incidents):
+        known[part.NAME] = functools.partial(roles.consume, part.NAME, part.make, hooks=hooks)
+    watched(hooks)
     logs.to_stdout()
-    asyncio.run(roles.run(role, settings.load(settings.path())))
+    asyncio.run(roles.run(known[name], settings.load(settings.path())))
 
 
 if __name__ == "__main__":
