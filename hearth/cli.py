@@ -19,6 +19,7 @@ from rich.table import Table
 from typer.core import TyperGroup
 
 from hearth.console import Step, err, out, step
+from hearth.extras import missing_extra
 from inventory.cloud.loading import is_environment, load_environment
 from inventory.errors import HearthError
 from inventory.loading import load, schema
@@ -1139,5 +1140,11 @@ def main() -> None:
     try:
         app()
     except HearthError as error:
-        err.print(escape(str(error)), style="red", soft_wrap=True)
-        raise SystemExit(1) from None
+        told = str(error)
+    except ModuleNotFoundError as error:
+        if not (told := missing_extra(error.name or "")):
+            raise
+    else:
+        return
+    err.print(escape(told), style="red", soft_wrap=True)
+    raise SystemExit(1) from None
