@@ -31,6 +31,8 @@ class Alarm:
         figures: that have to be wrong, one after the other.
         silence_is_wrong: whether to alarm where there are no figures.
         region: of the metric, None for the stack's.
+        each: the dimensions of several of one kind, instead of `of`; the figure is `formula`.
+        formula: over the metric of each, `m0`, `m1` and so on, in CloudWatch's metric math.
     """
 
     name: str
@@ -44,6 +46,8 @@ class Alarm:
     figures: int = 3
     silence_is_wrong: bool = False
     region: str | None = None
+    each: Sequence[Mapping[str, pulumi.Input[str]]] = ()
+    formula: str = ""
 
     @property
     def comparison(self) -> Comparison:
@@ -138,12 +142,20 @@ def database_alarms(watched: Watched) -> Iterator[Alarm]:
 
 
 def cache_alarms(watched: Watched) -> Iterator[Alarm]:
-    """Each node of the cache: full, busy; and replicas that fall behind."""
+    """Each node of the cache: full, busy, behind; and that another is the primary now.
+
+    A failover of ElastiCache's is no event of EventBridge's: it is seen by which node says that it
+    is the primary.
+    """
     if watched.cache_id is None:
         return
-    for number in range(1, watched.cache_nodes + 1):
-        node = f"{number:03d}"
-        of = {"CacheClusterId": pulumi.Output.concat(watched.cache_id, f"-{node}")}
+    nodes = {
+        f"{number:03d}": {
+            "CacheClusterId": pulumi.Output.concat(watched.cache_id, f"-{number:03d}")
+        }
+        for number in range(1, watched.cache_nodes + 1)
+    }
+    for node, of in nodes.items():
         yield Alarm(
             f"cache-{node}-memory",
             "AWS/ElastiCache DatabaseMemoryUsagePercentage",
@@ -179,6 +191,22 @@ def cache_alarms(watched: Watched) -> Iterator[Alarm]:
                 "See whether it is being replaced (its events); otherwise take a larger node type.",
                 statistic="Maximum",
             )
+    if watched.cache_nodes > 1:
+        became_primary = ", ".join(f"DIFF(m{number})" for number in range(len(nodes)))
+        yield Alarm(
+            "cache-failover",
+            "AWS/ElastiCache IsMaster",
+            {},
+            0,
+            "Another node of the cache is its primary now: it failed over, or was maintained. What "
+            "was written in the last seconds may be lost. See that clients have reconnected, and "
+            "in ElastiCache's events that the old primary comes back as a replica.",
+            statistic="Maximum",
+            minutes=1,
+            figures=1,
+            each=tuple(nodes.values()),
+            formula=f"MAX([{became_primary}])",
+        )
 
 
 def balancer_alarms(watched: Watched) -> Iterator[Alarm]:

@@ -243,19 +243,12 @@ class Observability(pulumi.ComponentResource):
         return pulumi.Output.all(role.arn, policy.id).apply(lambda made: str(made[0]))
 
     def _alarm(self, alarm: Alarm, region: str, topic_arn: pulumi.Input[str]) -> None:
-        namespace, _, metric = alarm.metric.partition(" ")
-        percentile = alarm.statistic.startswith("p")
         aws.cloudwatch.MetricAlarm(
             f"{self._name}-{alarm.name}",
             alarm_description=alarm.then,
-            namespace=namespace,
-            metric_name=metric,
-            dimensions=alarm.of,
-            statistic=None if percentile else alarm.statistic,
-            extended_statistic=alarm.statistic if percentile else None,
+            **_figure(alarm),
             comparison_operator=alarm.comparison,
             threshold=alarm.limit,
-            period=alarm.minutes * 60,
             evaluation_periods=alarm.figures,
             treat_missing_data="breaching" if alarm.silence_is_wrong else "notBreaching",
             alarm_actions=[topic_arn],
@@ -305,6 +298,36 @@ class Observability(pulumi.ComponentResource):
             ],
             opts=self._child,
         )
+
+
+def _figure(alarm: Alarm) -> dict[str, Any]:
+    """What an alarm looks at: one metric, or a formula over that of several."""
+    namespace, _, metric = alarm.metric.partition(" ")
+    seconds = alarm.minutes * 60
+    if alarm.formula:
+        each = [
+            {
+                "id": f"m{number}",
+                "metric": {
+                    "namespace": namespace,
+                    "metric_name": metric,
+                    "dimensions": of,
+                    "stat": alarm.statistic,
+                    "period": seconds,
+                },
+            }
+            for number, of in enumerate(alarm.each)
+        ]
+        figure = {"id": "figure", "expression": alarm.formula, "return_data": True}
+        return {"metric_queries": [*each, {**figure, "label": alarm.name}]}
+    percentile = alarm.statistic.startswith("p")
+    return {
+        "namespace": namespace,
+        "metric_name": metric,
+        "dimensions": alarm.of,
+        "period": seconds,
+        "extended_statistic" if percentile else "statistic": alarm.statistic,
+    }
 
 
 def publishers(topic_arn: pulumi.Input[str], account: pulumi.Input[str]) -> list[Statement]:
