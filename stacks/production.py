@@ -18,10 +18,9 @@ from components.production.observability import Observability, ObservabilityArgs
 from components.production.registry import Registry, RegistryArgs
 from components.production.storage import Storage, StorageArgs
 from inventory.cloud.model import Environment
+from inventory.cloud.parts import CLOUDFRONT_REGION, key_regions
 from stacks.tags import tag_everything, tags_of
 
-GLOBAL = "us-east-1"
-"""Where CloudFront's certificates, firewall, figures and alarms are."""
 CACHE_PASSWORD = "cachePassword"  # noqa: S105 - the name of a setting
 
 
@@ -208,8 +207,9 @@ def declare(environment: Environment, cache_password: pulumi.Input[str]) -> None
 
 def _global_key(environment: Environment, account: pulumi.Input[str]) -> pulumi.Output[str] | None:
     """What encrypts alarms about CloudFront, where the environment itself is elsewhere."""
-    if environment.region == GLOBAL:
+    if CLOUDFRONT_REGION not in key_regions(environment.region)[1:]:
         return None
-    provider = aws.Provider("aws-global", region=GLOBAL)
+    provider = aws.Provider("aws-global", region=CLOUDFRONT_REGION)
     own = pulumi.ResourceOptions(providers=[provider])
-    return Keys("global-keys", KeysArgs(account, GLOBAL, environment.protected), own).messages
+    args = KeysArgs(account, CLOUDFRONT_REGION, environment.protected)
+    return Keys("global-keys", args, own).messages

@@ -9,7 +9,7 @@ from typing import Literal
 import pulumi
 
 from components.production.database import MAX_CONNECTIONS
-from components.production.firewall import GLOBAL
+from inventory.cloud.parts import CLOUDFRONT_REGION
 from inventory.units import GIB
 
 Comparison = Literal["GreaterThanThreshold", "LessThanThreshold"]
@@ -279,7 +279,7 @@ def edge_alarms(watched: Watched) -> Iterator[Alarm]:
             5,
             "More than 5 % of what CloudFront was asked ended in 5xx. If the load balancer's own "
             "alarms are quiet, the way to it is broken: see the VPC origin and its security group.",
-            region=GLOBAL,
+            region=CLOUDFRONT_REGION,
         )
     if watched.firewall_metric is not None:
         yield Alarm(
@@ -290,7 +290,7 @@ def edge_alarms(watched: Watched) -> Iterator[Alarm]:
             "The firewall refused more than 1000 requests in each of three times 5 minutes. Read "
             "its log for rule and address: an attack, or users that a rule mistakes for one.",
             statistic="Sum",
-            region=GLOBAL,
+            region=CLOUDFRONT_REGION,
         )
     if watched.health_check_id is not None:
         yield Alarm(
@@ -305,7 +305,7 @@ def edge_alarms(watched: Watched) -> Iterator[Alarm]:
             minutes=1,
             figures=1,
             silence_is_wrong=True,
-            region=GLOBAL,
+            region=CLOUDFRONT_REGION,
         )
 
 

@@ -12,10 +12,10 @@ import pulumi
 import pulumi_aws as aws
 
 from components.production.alarms import Alarm, Watched, alarms
-from components.production.firewall import GLOBAL
 from components.production.iam import Statement, allow, document, granted, service_trust
 from components.production.transport import tls_only
 from inventory.cloud.model import Observability as ObservabilitySettings
+from inventory.cloud.parts import CLOUDFRONT_REGION
 
 TOPIC_ACTIONS = ("sns:Publish", "sns:Subscribe")
 """The actions on a topic that carry something; SNS refuses `sns:*` in a topic's policy."""
@@ -106,10 +106,10 @@ class ObservabilityArgs:
     global_message_key_arn: pulumi.Input[str] | None = None
 
     def __post_init__(self) -> None:
-        if self.region != GLOBAL and self.global_message_key_arn is None:
+        if self.region != CLOUDFRONT_REGION and self.global_message_key_arn is None:
             raise ValueError(
-                f"region: is {self.region}, and alarms about CloudFront are in {GLOBAL}; give "
-                "global_message_key_arn, a key there"
+                f"region: is {self.region}, and alarms about CloudFront are in "
+                f"{CLOUDFRONT_REGION}; give global_message_key_arn, a key there"
             )
 
 
@@ -130,8 +130,10 @@ class Observability(pulumi.ComponentResource):
         self._name, self._args = name, args
         self._child = pulumi.ResourceOptions(parent=self)
         topics = {args.region: self._topic("topic", args.region, args.message_key_arn)}
-        if args.region != GLOBAL and args.global_message_key_arn is not None:
-            topics[GLOBAL] = self._topic("global-topic", GLOBAL, args.global_message_key_arn)
+        if args.region != CLOUDFRONT_REGION and args.global_message_key_arn is not None:
+            topics[CLOUDFRONT_REGION] = self._topic(
+                "global-topic", CLOUDFRONT_REGION, args.global_message_key_arn
+            )
         service = self._log_group("service")
         self._copies({"service": service.name, **args.copied_log_groups})
         for alarm in alarms(args.watched):
