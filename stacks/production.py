@@ -11,7 +11,7 @@ from components.production.cache import Cache, CacheArgs
 from components.production.cluster import Cluster, ClusterArgs
 from components.production.database import Database, DatabaseArgs
 from components.production.edge import Edge, EdgeArgs
-from components.production.identity import Identity, IdentityArgs
+from components.production.identity import Identity, IdentityArgs, github_provider
 from components.production.keys import Keys, KeysArgs
 from components.production.network import Network, NetworkArgs
 from components.production.observability import Observability, ObservabilityArgs
@@ -129,6 +129,9 @@ def declare(environment: Environment, cache_password: pulumi.Input[str]) -> None
             backups_bucket_arn=storage.backups_bucket_arn,
             data_key_arn=keys.data,
             backups_key_arn=keys.data,
+            github_provider_arn=(
+                None if environment.identity.makes_github_provider else github_provider(account)
+            ),
         ),
         own,
     )
