@@ -134,11 +134,9 @@ def up(  # noqa: PLR0913 - one for each option
         return
     _no_site_is(offline, "--offline", site)
     loaded, files = load(site), _report_files(json_file, junit_file, html_file, compare)
-    if loaded.kubernetes is not None:
-        _cluster_up(site, loaded)
-        return
+    cluster = loaded.kubernetes is not None
     out.print(f"[green]ok[/green]  check: {loaded.name} is sound, {len(loaded.hosts)} machines")
-    toolchain_step()
+    toolchain_step(docker=not cluster, kubernetes=cluster)
     if loaded.sandbox is not None and not _can_boot(loaded):
         _preview_only(site, loaded)
         raise typer.Exit(2)
@@ -150,6 +148,12 @@ def up(  # noqa: PLR0913 - one for each option
         raise typer.Exit(1)
     present = [name for name in loaded.hosts if name not in absent]
     _bootstrap(site, loaded, present if absent else ())
+    if cluster:
+        status = _cluster_ready(loaded)
+    if cluster and loaded.fixai is None:
+        status.show(out)
+        _commands(site, loaded)
+        return
     _provision(site, loaded, absent)
     _pull_models(loaded, absent)
     if loaded.gateway in absent:
@@ -159,24 +163,6 @@ def up(  # noqa: PLR0913 - one for each option
     if absent:
         raise _out_of_reach(site, absent)
     raise typer.Exit(report.exit_code)
-
-
-def _cluster_up(site_argument: str, site: Site) -> None:
-    """From nothing to a cluster: boot (sandbox) or doctor, bootstrap, nodes ready."""
-    out.print(f"[green]ok[/green]  check: {site.name} is sound, {len(site.hosts)} machines")
-    toolchain_step(docker=False, kubernetes=True)
-    if site.sandbox is not None:
-        if not _can_boot(site):
-            raise typer.Exit(2)
-        _boot(site)
-    elif (diagnosis := _examine(site_argument)).exit_code:
-        diagnosis.show(out)
-        raise typer.Exit(1)
-    _bootstrap(site_argument, site)
-    _cluster_ready(site).show(out)
-    out.print(f"\nkubectl  --kubeconfig {os.path.relpath(state_dir(site.name) / 'kubeconfig')}")
-    out.print(f"again    hearth up {site_argument}")
-    out.print(f"stop     hearth down {site_argument}")
 
 
 def _cluster_ready(site: Site) -> ClusterStatus:
@@ -1178,26 +1164,47 @@ def _last_page(site: Site) -> str:
 
 def _summary(site_argument: str, site: Site) -> None:
     """What runs where, how to look at it, how to stop it."""
-    from hearth.access import gateway_url, key_file  # noqa: PLC0415
-    from hearth.status import look  # noqa: PLC0415
+    from hearth import kubernetes, status  # noqa: PLC0415
 
-    look(site).show(out)
-    gateway = gateway_url(site)
-    authority = os.path.relpath(state_dir(site.name) / "ca.crt")
-    route = next(iter(site.routes.values()))
-    body = json.dumps({"model": route.model, "messages": [{"role": "user", "content": "hello"}]})
+    found = kubernetes.look(site) if site.kubernetes else status.look(site)
+    found.show(out)
+    out.print(f"\nreport   {escape(_last_page(site))}", soft_wrap=True)
+    out.print(f"ask      {escape(_question(site))}", soft_wrap=True)
+    _commands(site_argument, site)
+
+
+def _commands(site_argument: str, site: Site) -> None:
+    """How to look inside, and to stop it."""
+    other = "" if site_argument == "sandbox" else f" --site {site_argument}"
     ssh = (
-        f"hearth sandbox ssh {site.gateway}"
+        f"hearth sandbox ssh{other} {site.gateway}"
         if site.sandbox
         else f"ssh -F {os.path.relpath(write_ssh_config(site))} {site.gateway}"
     )
-    with_key = f" -H @{os.path.relpath(key_file(site))}" if site.api_clients else ""
-    command = f"curl --cacert {authority}{with_key} {gateway}{route.path} -d '{body}'"
-    out.print(f"\nreport   {escape(_last_page(site))}", soft_wrap=True)
-    out.print(f"ask      {escape(command)}", soft_wrap=True)
+    if site.kubernetes is not None:
+        kubeconfig = os.path.relpath(state_dir(site.name) / "kubeconfig")
+        out.print(f"kubectl  kubectl --kubeconfig {kubeconfig} get pods --all-namespaces")
     out.print(f"inside   {ssh}")
     out.print(f"again    hearth up {site_argument}")
     out.print(f"stop     hearth down {site_argument}")
+
+
+def _question(site: Site) -> str:
+    """A command that asks what the site serves."""
+    from hearth.access import gateway_url, key_file  # noqa: PLC0415
+
+    gateway = gateway_url(site)
+    authority = f"--cacert {os.path.relpath(state_dir(site.name) / 'ca.crt')}"
+    if site.fixai is not None:
+        _scheme, _, address = gateway.partition("://")
+        host, _, port = address.partition(":")
+        name = f"{site.fixai.domain}:{port or 443}"
+        near = f"https://{name}/reports?near=0,0"
+        return f"curl {authority} --resolve {name}:{host} '{near}'"
+    route = next(iter(site.routes.values()))
+    body = json.dumps({"model": route.model, "messages": [{"role": "user", "content": "hello"}]})
+    with_key = f" -H @{os.path.relpath(key_file(site))}" if site.api_clients else ""
+    return f"curl {authority}{with_key} {gateway}{route.path} -d '{body}'"
 
 
 def main() -> None:
