@@ -60,7 +60,8 @@ def test_a_broker_without_zookeeper_passes_messages_on(kafka_server: Server) -> 
 
     assert asyncio.run(sent_and_read(kafka_server, "alone", b"one")) == b"one"
     bootstrap = ("--bootstrap-server", kafka_server.address)
-    assert tool(kafka_server, "kafka", "kafka-consumer-groups", *bootstrap, "--list") == "g\n"
+    groups = tool(kafka_server, "kafka", "kafka-consumer-groups", *bootstrap, "--list")
+    assert "g" in groups.splitlines()
 
 
 def test_a_broker_keeps_its_topics_in_zookeeper(zookeeper_server: Server, tmp_path: Path) -> None:
