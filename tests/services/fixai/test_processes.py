@@ -69,6 +69,10 @@ def test_a_broker_without_zookeeper_passes_messages_on(kafka_server: Server) -> 
     bootstrap = ("--bootstrap-server", kafka_server.address)
     groups = tool(kafka_server, "kafka", "kafka-consumer-groups", *bootstrap, "--list")
     assert "g" in groups.splitlines()
+    told = figures(kafka_server)
+    assert 'kafka_topic_messages_in_total{topic="alone"} 1.0' in told
+    assert re.search(r'kafka_partition_end_offset\{partition="[01]",topic="alone"\} 1.0', told)
+    assert "kafka_partitions_under_replicated 0.0" in told
 
 
 def test_a_broker_keeps_its_topics_in_zookeeper(zookeeper_server: Server, tmp_path: Path) -> None:
