@@ -11,9 +11,11 @@ import base64
 import hashlib
 import json
 import re
+import time
 from collections.abc import Iterator
 from io import StringIO
 
+import gevent
 from pyinfra import host, logger
 from pyinfra.api import FileUploadCommand, FunctionCommand, deploy, operation
 from pyinfra.api.host import Host
@@ -48,8 +50,10 @@ JOINING, WHERE = "/run/hearth-join.yaml", "/run/hearth-join.kubeconfig"
 """On a machine while it joins."""
 
 ADMITS_FOR = "10m"
-NOT_IN_CONTAINERS = ("SystemVerification", "Swap", "NumCPU", "Mem")
-"""What kubeadm would see of the computer that plays a machine."""
+ANSWERS_WITHIN_S, LOOK_AGAIN_S = 60, 1
+NOT_IN_CONTAINERS = ("SystemVerification", "Swap", "NumCPU", "Mem", "HTTPProxyCIDR")
+"""What kubeadm would see of the computer that plays a machine; and a check that ends with an error
+where kubeadm is built with a Go that takes brackets in addresses for IPv6."""
 _TOKEN = re.compile(r"[a-z0-9]{6}\.[a-z0-9]{16}")
 
 
@@ -241,27 +245,26 @@ def node(site: Site, host_name: str) -> None:
 
 @deploy("Cluster")
 def cluster(site: Site, host_name: str, machine: Machine) -> None:
-    """Makes the cluster on the control plane's machine, then has the others join it."""
-    if host_name == site.control_plane:
-        _control_plane(site, machine)
-    STATES.note(KUBELET)
-    if host_name != site.control_plane:
-        _joined(name="Joins the cluster", site=site, host_name=host_name, machine=machine)
+    """Makes the cluster on the control plane's machine, then has the others join it.
 
-
-def _control_plane(site: Site, machine: Machine) -> None:
-    """The API server's own files, then kubeadm."""
-    for what in ("audit-policy", "authentication"):
-        config_file(
-            f"API server's {what.replace('-', ' ')}",
-            f"{FOLDER}/{what}.yaml",
-            render(f"kubernetes/{what}.yaml.j2"),
-            mode="600",
-        )
-    for path in (ENCRYPTION, CONFIG):
+    pyinfra waits between two operations for the machines that have both: every machine has these,
+    one of which finds nothing to do there.
+    """
+    controls = host_name == site.control_plane
+    for path in (ENCRYPTION, CONFIG) if controls else (KUBELET,):
         STATES.note(path)
-    _encryption_key(name="Key of the secrets in etcd")
-    _made(name="The cluster is made", text=kubeadm_config(site, machine))
+    if controls:
+        for what in ("audit-policy", "authentication"):
+            config_file(
+                f"API server's {what.replace('-', ' ')}",
+                f"{FOLDER}/{what}.yaml",
+                render(f"kubernetes/{what}.yaml.j2"),
+                mode="600",
+            )
+        _encryption_key(name="Key of the secrets in etcd")
+    text = kubeadm_config(site, machine) if controls else ""
+    _made(name="The cluster is made", text=text)
+    _joined(name="Joins the cluster", site=site, host_name=host_name, machine=machine)
 
 
 @operation()
@@ -285,7 +288,13 @@ def _made(text: str) -> Iterator[object]:
     """Makes the cluster; where its description has changed, its control plane is made anew.
 
     The description is put in its place when all is done: it tells a cluster that was made.
+
+    Args:
+        text: the description; empty on the machines that join.
     """
+    if not text:
+        host.noop("it is made on another machine")
+        return
     state = STATES.state(CONFIG)
     if state == FileState(hashlib.sha256(text.encode()).hexdigest(), "600", "root:root"):
         host.noop("the cluster is as it is described")
@@ -307,7 +316,7 @@ def _made(text: str) -> Iterator[object]:
 @operation()
 def _joined(site: Site, host_name: str, machine: Machine) -> Iterator[object]:
     """Has a machine join that has not."""
-    if STATES.state(KUBELET) is not None:
+    if host_name == site.control_plane or STATES.state(KUBELET) is not None:
         host.noop("it is part of the cluster")
         return
     yield f"[ ! -e {PKI}/ca.crt ] || kubeadm reset --force"
@@ -322,9 +331,8 @@ def _join(state: State, host: Host, site: Site, host_name: str, machine: Machine
     control = state.inventory.get_host(site.control_plane)
     if not control.connected:  # left out by --limit
         control.connect(show_errors=False)
-    made, output = control.run_shell_command(f"kubeadm token create --ttl {ADMITS_FOR}", _sudo=True)
-    token = next((line for line in output.stdout_lines if _TOKEN.fullmatch(line)), "")
-    if not made or not token:
+    token = _token(control)
+    if not token:
         logger.error(f"{host.print_prefix}Failed: {control.name} gives no token to join with")
         return False
     try:
@@ -342,6 +350,18 @@ def _join(state: State, host: Host, site: Site, host_name: str, machine: Machine
     finally:
         host.run_shell_command(f"rm -f {WHERE} {JOINING}", _sudo=True)
         control.run_shell_command(f"kubeadm token delete {token.partition('.')[0]}", _sudo=True)
+
+
+def _token(control: Host) -> str:
+    """A token of the cluster's; empty where it gives none, as an API server that just started."""
+    deadline = time.monotonic() + ANSWERS_WITHIN_S
+    while time.monotonic() < deadline:
+        command = f"kubeadm token create --ttl {ADMITS_FOR}"
+        _, output = control.run_shell_command(command, _sudo=True)
+        if token := next((line for line in output.stdout_lines if _TOKEN.fullmatch(line)), ""):
+            return str(token)
+        gevent.sleep(LOOK_AGAIN_S)
+    return ""
 
 
 def discovery(site: Site, authority: str, token: str) -> str:

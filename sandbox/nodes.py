@@ -132,6 +132,7 @@ def layer(login_user: str, progress: Progress = lambda _: None) -> Layer:
         script=f"""
             mkdir -p {REPOSITORY}
             cd /opt/hearth
+            mkdir -p kubelet/etc/kubernetes/manifests
             for name in {" ".join(PACKAGES)}; do
                 chmod 755 $name/usr/bin/$name
                 dpkg-deb -Znone --root-owner-group --build $name {REPOSITORY}/$name.deb >/dev/null

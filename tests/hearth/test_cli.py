@@ -123,7 +123,7 @@ def test_an_unknown_site_is_one_line_that_names_those_that_are(hearth: Shell) ->
     assert (ended.code, ended.out) == (1, "")
     (line,) = ended.err.splitlines()
     assert line.startswith("hoomlab: no such site")
-    assert "name one of homelab, sandbox" in line
+    assert "name one of fixai, homelab, sandbox" in line
 
 
 def test_every_command_with_a_site_refuses_an_unknown_one_alike(hearth: Shell) -> None:

@@ -52,8 +52,8 @@ def test_a_name_that_is_neither_names_all_sites_and_environments(hearth: Shell) 
     ended = hearth("check", "prod")
     assert (ended.code, ended.out) == (1, "")
     assert ended.err == (
-        "prod: no such site or environment; name one of homelab, sandbox (sites), dev, production "
-        "(environments), or give the path of a .yaml file\n"
+        "prod: no such site or environment; name one of fixai, homelab, sandbox (sites), dev, "
+        "production (environments), or give the path of a .yaml file\n"
     )
 
 

@@ -85,7 +85,9 @@ def test_an_overlay_adds_replaces_and_removes(tmp_path: Path) -> None:
 
 
 def test_a_site_that_is_not_there_names_those_that_are() -> None:
-    with pytest.raises(HearthError, match=r"hoomlab: no such site .* name one of homelab, sandbox"):
+    with pytest.raises(
+        HearthError, match=r"hoomlab: no such site .* name one of fixai, homelab, sandbox"
+    ):
         load("hoomlab")
 
 

@@ -36,7 +36,7 @@ def rules(text: str) -> set[tuple[str, int, tuple[str, ...], str]]:
     ("template", "missing"),
     [
         ("haproxy/haproxy.cfg.j2", "settings"),
-        (FIREWALL, "ssh_port"),
+        (FIREWALL, "own_networks"),
         ("nginx/nginx.conf.j2", "response_timeout_seconds"),
         ("redis/redis.conf.j2", "password"),
     ],
@@ -115,3 +115,10 @@ def test_redis_keeps_its_data_where_it_is_durable(kept: str, *, durable: bool) -
     assert f"appendonly {kept}" in text
     assert "requirepass the-password" in text
     assert "maxmemory 1024" in text
+
+
+def test_a_clusters_own_networks_are_closed_before_anything_is_admitted() -> None:
+    own = {"own_networks": ["10.244.0.0/16"], "own_sources": ["10.244.0.0/16", "10.20.0.11/32"]}
+    lines = [x.strip() for x in render(FIREWALL, flows=[], ssh_port=SSH_PORT, **own).splitlines()]
+    closed = "ip daddr { 10.244.0.0/16 } ip saddr != { 10.244.0.0/16, 10.20.0.11/32 } drop"
+    assert lines.index(closed) < lines.index("fib daddr type != local accept")
