@@ -39,7 +39,7 @@ def missing_settings(present: Mapping[str, str | None], site: Site) -> list[Sett
 
     Args:
         present: the stack's configuration; secret values may be None.
-        site: whose accounts have passwords, and whose gateway the certificate must name.
+        site: whose accounts have passwords; the certificate must name its gateway, and FixAI.
     """
     settings = [
         Setting(key, new_password(), secret=True) for key in site.accounts() if key not in present

@@ -23,6 +23,8 @@ def check_fixai(site: Site) -> Iterator[Finding]:
     if site.kubernetes is None:
         yield ("fixai",), "runs in a cluster (none); add `kubernetes:`"
         return
+    if not site.nodes:
+        return
     yield from _nodes(site, site.fixai)
     yield from _images(site, site.fixai)
     yield from _memory(site, site.fixai)

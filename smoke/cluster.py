@@ -47,7 +47,7 @@ async def python(
     if not found:
         return None, f"{workload}: no pod of it runs"
     told = " ".join(map(shlex.quote, arguments))
-    command = f"-n {NAMESPACE} exec -i {found[0]} -- python - {told} <<'end-of-script'"
+    command = f"-n {NAMESPACE} exec -i {found[0]} -- python3 - {told} <<'end-of-script'"
     said, fault = await kubectl(access, site, f"{command}\n{script}\nend-of-script\n")
     if fault:
         return None, fault

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from inventory.fixai import CONSUMED
+from inventory.fixai import CONSUMED, TOPICS
 from smoke.cluster import python
 
 if TYPE_CHECKING:
@@ -79,8 +79,9 @@ class Records:
 
 async def records_of(site: Site, access: Access, ids: Sequence[str]) -> Records:
     """What there is of the reports of these ids."""
-    first = next(iter(CONSUMED.values()))
-    said, fault = await python(access, site, ASKED_IN, _SCRIPT, [first, ",".join(CONSUMED), *ids])
+    said, fault = await python(
+        access, site, ASKED_IN, _SCRIPT, [TOPICS[0], ",".join(CONSUMED), *ids]
+    )
     if fault:
         return Records(fault=fault)
     return Records(said["records"], said["dead"], said["lag"])

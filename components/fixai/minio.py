@@ -132,9 +132,9 @@ def _setup(args: MinioArgs) -> Container:
     return Container(
         SETUP,
         args.image,
-        Size(memory=128 * MIB),
+        Size(memory=256 * MIB),
         command=["sh", "-c", setup_script(args.keep_days)],
-        environment={"MC_CONFIG_DIR": "/tmp/mc"},  # noqa: S108 - a container's own
+        environment={"GOMEMLIMIT": str(200 * MIB), "MC_CONFIG_DIR": "/tmp/mc"},  # noqa: S108 - a container's own
     )
 
 

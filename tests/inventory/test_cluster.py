@@ -60,7 +60,9 @@ def test_each_node_has_pods_of_its_own() -> None:
 
 def test_a_machine_without_pods_is_no_node(tmp_path: Path) -> None:
     other = tmp_path / "other.yaml"
-    other.write_text("extends: fixai\nname: other\nhosts: {master01: {services: {node: null}}}\n")
+    other.write_text(
+        "extends: fixai\nname: other\nfixai: null\nhosts: {master01: {services: {node: null}}}\n"
+    )
     site = load(str(other))
 
     assert (site.control_plane, site.nodes) == ("master01", ["worker01"])
