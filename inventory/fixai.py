@@ -184,7 +184,7 @@ class Llm(Part):
     @property
     def url(self) -> str:
         """Where it is asked."""
-        return "http://gemini:8080" if self.simulated else self.base_url
+        return "http://gemini:8000" if self.simulated else self.base_url
 
 
 class Limits(Part):

@@ -118,7 +118,7 @@ def _pipeline(settings: FixAI) -> tuple[Edge, ...]:
         if consumer not in ASKING:
             continue
         if settings.llm.simulated:
-            found.append(Edge(consumer, "gemini", 8080, "the language model's stand-in"))
+            found.append(Edge(consumer, "gemini", OWN, "the language model's stand-in"))
         else:
             found.append(Edge(consumer, INTERNET, 443, "the language model"))
     found.append(Edge("description", "minio", 9000, "pictures"))

@@ -28,7 +28,6 @@ from inventory.fixai_edges import OWN
 from inventory.units import MIB
 
 BACKEND, OUTBOX, GEMINI, MIGRATION = "backend", "outbox", "gemini", "migrate"
-GEMINI_PORT = 8080
 _FOLDER = "/etc/fixai"
 _DRAIN_SECONDS = 20
 """A role ends within them when it is told to."""
@@ -178,10 +177,9 @@ class Gemini(pulumi.ComponentResource):
     ) -> None:
         super().__init__("hearth:fixai:Gemini", name, None, opts)
         objects = Objects(self, name, GEMINI, args.where.namespace, {SIMULATED: "true"})
-        ports = {"api": GEMINI_PORT, "http": OWN}
-        made = _deployment(objects, GEMINI, args, ports)
-        objects.service({"api": GEMINI_PORT})
-        self.url = made.id.apply(lambda _: f"http://{GEMINI}:{GEMINI_PORT}")
+        made = _deployment(objects, GEMINI, args, {"http": OWN})
+        objects.service({"http": OWN})
+        self.url = made.id.apply(lambda _: f"http://{GEMINI}:{OWN}")
         self.register_outputs({"url": self.url})
 
 

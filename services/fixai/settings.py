@@ -105,7 +105,7 @@ class Llm(_Part):
         concurrency: requests at once of a process.
     """
 
-    base_url: Annotated[str, Field(pattern=r"^https?://")] = "http://gemini:8080"
+    base_url: Annotated[str, Field(pattern=r"^https?://")] = "http://gemini:8000"
     model: Text = "gemini-2.5-flash"
     embedding_model: Text = "gemini-embedding-001"
     tokens_per_minute: Count = 1_000_000
