@@ -42,6 +42,8 @@ TEMPERATURES: dict[str, Temperatures] = {
     "raspberry-pi-4-2gb": Temperatures(75, 82),
     "raspberry-pi-3-1gb": Temperatures(75, 82),
     "mini-pc-16gb": Temperatures(85, 95),
+    # It shows none, unless its host hands a sensor on: then a PC's.
+    "vm": Temperatures(85, 95),
     # NVIDIA's thermal design guides: Orin throttles from 99, the Nano from 97.
     "jetson-orin-agx-64gb": Temperatures(85, 95),
     "jetson-orin-nano-8gb": Temperatures(85, 95),
