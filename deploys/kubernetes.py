@@ -240,7 +240,7 @@ def node(site: Site, host_name: str) -> None:
     for claim in site.fixai.claims.values() if site.fixai is not None else ():
         if claim.host == host_name:
             # The kubelet gives each to its pod's group, and leaves this mode as it is.
-            files.directory(name=f"Volume {claim.name}", path=claim.path, mode="2770")
+            files.directory(name="Folder of a volume", path=claim.path, mode="2770")
 
 
 @deploy("Cluster")

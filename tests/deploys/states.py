@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from inventory.fixai import VOLUMES
 from inventory.loading import load
 from tests.deploys.fake import NOBODY_LET_IN, Script, pyinfra_run
 from tests.deploys.machines import (
@@ -56,7 +57,7 @@ TOKEN = "abcdef.0123456789abcdef"  # noqa: S105 - the tests' own
 TOLD = {"kubeadm token create": TOKEN, "cat /etc/kubernetes/pki/ca.crt": "-----CA-----"}
 CONFIG, ENCRYPTION = "/etc/hearth/kubernetes/kubeadm.yaml", "/etc/hearth/kubernetes/encryption.yaml"
 KUBELET = "/etc/kubernetes/kubelet.conf"
-VOLUMES = "test -e /var/lib/fixai ||"
+FOLDER = "test -e {} ||"
 VM = (
     "os=debian-12\nkernel=6.1.0-31-amd64\nmachine=x86_64\npage_size=4096\n"
     "memory_kib=8152108\nvirtualization=none\nmodel="
@@ -164,6 +165,14 @@ def _touched(done: Scripts) -> Scripts:
     return {name: done[name].answering(said) for name, said in answers.items()}
 
 
+def _volumes() -> dict[str, str]:
+    """What a cluster's machines say of the folders of volumes, once the kubelet has used them."""
+    fixai = load(CLUSTER).fixai
+    claims = () if fixai is None else fixai.claims.values()
+    used = {FOLDER.format(claim.path): directory("drwxrws---") for claim in claims}
+    return {FOLDER.format(VOLUMES): directory("drwx--x--x"), **used}
+
+
 def _clusters() -> Iterator[tuple[str, Run]]:
     """A cluster's machines: bare, as they are when it is made, and with something in the way."""
     new = {name: bare(name, "sandbox") for name in NODES}
@@ -173,7 +182,7 @@ def _clusters() -> Iterator[tuple[str, Run]]:
     joined = f"{'0' * 64}  {KUBELET}\n600 root:root {KUBELET}"
     for name in NODES:
         files = done[name].answers[FILES] + f"\n{joined}\n{joined.replace(KUBELET, ENCRYPTION)}"
-        done[name] = done[name].answering({FILES: files, VOLUMES: directory("drwx--x--x")})
+        done[name] = done[name].answering({FILES: files, **_volumes()})
     yield "cluster, ready", pyinfra_run("bootstrap", CLUSTER, done, "-y")
     files = done["master01"].answers[FILES].splitlines()
     unmade = "\n".join(line for line in files if not line.endswith(CONFIG))
@@ -181,7 +190,7 @@ def _clusters() -> Iterator[tuple[str, Run]]:
     yield "cluster, cut off", pyinfra_run("bootstrap", CLUSTER, stale, "-y")
     edited = ready("master01", first, recorded="sandbox", **{"kubeadm.yaml": "old"})
     files = edited.answers[FILES] + f"\n{joined.replace(KUBELET, ENCRYPTION)}"
-    edited = edited.answering({FILES: files, VOLUMES: directory("drwx--x--x")})
+    edited = edited.answering({FILES: files, **_volumes()})
     yield "cluster, edited", pyinfra_run("bootstrap", CLUSTER, done | {"master01": edited}, "-y")
     tokenless = new | {"master01": dataclasses.replace(new["master01"], says={})}
     yield "cluster, no token", pyinfra_run("bootstrap", CLUSTER, tokenless, "-y")

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from inventory.loading import load
 from tests.deploys.record import Run
 
 Runs = dict[str, Run]
@@ -178,3 +179,14 @@ def test_both_agree_who_owns_the_control_groups(runs: Runs) -> None:
         assert documents(runs[name])["KubeletConfiguration"]["cgroupDriver"] == driver
         text = runs[name].files("master01")["/etc/containerd/config.toml"]
         assert f"SystemdCgroup = {by_systemd}" in text
+
+
+def test_each_machine_has_the_folders_of_its_own_volumes_and_no_others(made: Run) -> None:
+    fixai = load("fixai").fixai
+    assert fixai is not None
+    claims = fixai.claims.values()
+    assert {claim.host for claim in claims} == {"master01", "worker01"}
+    for claim in claims:
+        for name in ("master01", "worker01"):
+            said = "\n".join(made.commands(name, "Folder of a volume")).split()
+            assert (claim.path in said) is (claim.host == name)
