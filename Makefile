@@ -31,7 +31,7 @@ preview: $(if $(filter $(STACK),$(ENVIRONMENTS)),setup-cloud,setup) ## Show what
 	@$(BIN)/hearth preview $(STACK)
 
 test: setup $(VENV)/.dev lint unit ## Every check and test, the real lab included where it can run
-	@$(BIN)/pytest -q -m e2e --durations=10 tests/e2e
+	@$(BIN)/pytest -q -m e2e --durations=10 tests/tools tests/e2e
 
 unit: setup-cloud $(VENV)/.dev $(CHECKOV)/.run ## The tests that need no machine
 	@$(BIN)/pytest -q -n 2 -m "not e2e" --ignore tests/smoke --ignore tests/services/fixai
@@ -54,7 +54,7 @@ bench: setup $(VENV)/.bench ## Time sites of 10 to 1,000 hosts, the load engine 
 
 COMPILE := $(UV) pip compile --quiet pyproject.toml --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-header
-COMPILE_RUN := $(COMPILE) --extra homelab --extra sandbox --extra install
+COMPILE_RUN := $(COMPILE) --extra homelab --extra cluster --extra sandbox --extra install
 COMPILE_IMAGE := $(UV) pip compile --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-header --no-annotate
 COMPILE_CLOUD := $(COMPILE) --extra production --extra install -c requirements/run.txt

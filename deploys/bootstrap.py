@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pyinfra import config, host
 
-from deploys import clock, docker, firewall, memory, packages
+from deploys import clock, docker, firewall, kubernetes, memory, packages
 from deploys.admission import admitted
 from deploys.banner import banner
 from deploys.disks import data_disk
@@ -19,7 +19,6 @@ from deploys.metrics import metrics
 from deploys.reboots import where_needed
 from deploys.sshd import keys_only
 from deploys.users import administrator
-from inventory.flows import flows_into
 from inventory.hosts import current_site
 
 config.SUDO = True
@@ -32,13 +31,19 @@ machine, release = admitted(site, host.name)
 administrator(site.ssh.admin_user, site.ssh.require_public_key())
 if planned.data_disk is not None:
     data_disk(planned.data_disk)
-docker.source(release)
-docker.settings(site, planned, release)
+if site.kubernetes is None:
+    docker.source(release)
+    docker.settings(site, planned, release)
+    engine = docker.packages(release.docker)
+else:
+    kubernetes.source(site)
+    kubernetes.settings(site, host.name, machine)
+    engine = kubernetes.packages(site.kubernetes)
 packages.installed(
     [
         *packages.PACKAGES,
         *clock.PACKAGES,
-        *docker.packages(release.docker),
+        *engine,
         *firewall.packages(machine),
         *memory.packages(machine),
         *release.gpu_packages,
@@ -50,8 +55,13 @@ clock.clock(machine, site, host.name)
 journal()
 kernel(machine, [placement.kind.sysctls for placement in site.on_host(host.name)])
 memory.swap(machine)
-docker.engine()
+if site.kubernetes is None:
+    docker.engine()
+else:
+    kubernetes.node(site, host.name)
 metrics(host.name)
-firewall.firewall(machine, flows_into(site, host.name))
+firewall.firewall(machine, site, host.name)
+if site.kubernetes is not None:
+    kubernetes.cluster(site, host.name, machine)
 banner(site, host.name)
 where_needed(postpone=host.data.get("reboot") == "no")

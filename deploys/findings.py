@@ -67,6 +67,9 @@ NEW_API_DOCKER = 29
 DOCKERS_OWN = {"dockerd", "docker-proxy"}
 """Who may hold a published port: one container's, then, and most likely ours."""
 
+CLUSTERS_OWN = {"kube-apiserver", "kubelet"}
+"""The same of a cluster's machines."""
+
 
 @dataclass(frozen=True, slots=True)
 class Unreachable:
@@ -421,6 +424,14 @@ def _docker(visit: _Visit) -> Iterator[Finding]:
     docker = visit.facts.docker
     if docker is None:
         return
+    if visit.site.kubernetes is not None:
+        if docker.version:
+            yield visit.warning(
+                "docker",
+                "Docker is there: it drops packets that it does not know, those of pods too",
+                f"remove it: `sudo apt-get remove {' '.join(docker.packages)}`, then reboot",
+            )
+        return
     if docker.snap:
         yield visit.error(
             "docker",
@@ -494,12 +505,13 @@ def _sysctls(visit: _Visit) -> Iterator[Finding]:
 
 def _ports(visit: _Visit) -> Iterator[Finding]:
     services = {p.name: p for p in visit.site.on_host(visit.name)}
+    own = CLUSTERS_OWN if visit.site.kubernetes else DOCKERS_OWN
     for flow in flows_into(visit.site, visit.name):
         if flow.reason not in services:
             continue
         address = services[flow.reason].published_on
         there = [f for f in visit.facts.ports or () if _in_the_way(f, flow, address)]
-        if not there or there[0].process in DOCKERS_OWN or there[0].contained:
+        if not there or there[0].process in own or there[0].contained:
             continue
         holder = there[0].process
         taken = f"port {format_port(flow.port, flow.protocol)} of {flow.reason} is taken"

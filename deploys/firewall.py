@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import shlex
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from io import StringIO
 
@@ -23,7 +23,8 @@ from deploys.facts.files import FileState
 from deploys.facts.machine import Machine
 from deploys.files import STATES, config_file
 from deploys.units import running
-from inventory.flows import SSH_PORT, Flow
+from inventory.flows import SSH_PORT, flows_into, forwarded
+from inventory.model import Site
 from templates import render
 
 GUARD = "hearth-firewall-guard"
@@ -86,17 +87,24 @@ def packages(machine: Machine) -> tuple[str, ...]:
     return ("iptables",) if backend(machine) is IPTABLES else ("nftables",)
 
 
-def ruleset(rules: Backend, flows: Sequence[Flow]) -> str:
-    """The text of the file that admits these flows."""
-    return render(rules.template, flows=flows, ssh_port=SSH_PORT)
+def ruleset(rules: Backend, site: Site, host_name: str) -> str:
+    """The text of the file that admits a host's flows."""
+    own_networks, own_sources = forwarded(site)
+    return render(
+        rules.template,
+        flows=flows_into(site, host_name),
+        ssh_port=SSH_PORT,
+        own_networks=own_networks,
+        own_sources=own_sources,
+    )
 
 
 @deploy("Firewall")
-def firewall(machine: Machine, flows: Sequence[Flow]) -> None:
+def firewall(machine: Machine, site: Site, host_name: str) -> None:
     """Loads the rules and has them loaded at boot; Docker's own rules are left alone."""
     rules = backend(machine)
     STATES.note(rules.path)
-    _guarded(name="Firewall rules", rules=rules, text=ruleset(rules, flows))
+    _guarded(name="Firewall rules", rules=rules, text=ruleset(rules, site, host_name))
     if rules is NFTABLES:
         running("Firewall at boot", "nftables.service", start=False)
         return

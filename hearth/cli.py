@@ -19,8 +19,10 @@ from rich.table import Table
 from typer.core import TyperGroup
 
 from hearth.console import Step, err, out, step
+from hearth.extras import missing_extra
 from inventory.cloud.loading import is_environment, load_environment
 from inventory.errors import HearthError
+from inventory.fixai_checks import notices
 from inventory.loading import load, schema
 from inventory.paths import state_dir
 from inventory.ssh import write_ssh_config
@@ -33,13 +35,13 @@ if TYPE_CHECKING:
     from hearth.audit.run import Audit
     from hearth.cloud import CloudStack, Place
     from hearth.doctor import Diagnosis
+    from hearth.kubernetes import ClusterStatus
     from hearth.plan import Plan
     from hearth.reports import ReportFiles
     from inventory.cloud.model import Environment
     from inventory.hardware import Board
     from inventory.model import Site
-    from smoke.drills.alert import AlertDrill
-    from smoke.drills.drill import Drill
+    from smoke.drills.catalogue import AnyDrill
     from smoke.report import Report
 
 LAB, SITE, CLOUD, STEP = "The whole lab", "A site", "An environment on AWS", "A step alone"
@@ -132,8 +134,9 @@ def up(  # noqa: PLR0913 - one for each option
         return
     _no_site_is(offline, "--offline", site)
     loaded, files = load(site), _report_files(json_file, junit_file, html_file, compare)
+    cluster = loaded.kubernetes is not None
     out.print(f"[green]ok[/green]  check: {loaded.name} is sound, {len(loaded.hosts)} machines")
-    toolchain_step()
+    toolchain_step(docker=not cluster, kubernetes=cluster)
     if loaded.sandbox is not None and not _can_boot(loaded):
         _preview_only(site, loaded)
         raise typer.Exit(2)
@@ -145,6 +148,12 @@ def up(  # noqa: PLR0913 - one for each option
         raise typer.Exit(1)
     present = [name for name in loaded.hosts if name not in absent]
     _bootstrap(site, loaded, present if absent else ())
+    if cluster:
+        status = _cluster_ready(loaded)
+    if cluster and loaded.fixai is None:
+        status.show(out)
+        _commands(site, loaded)
+        return
     _provision(site, loaded, absent)
     _pull_models(loaded, absent)
     if loaded.gateway in absent:
@@ -154,6 +163,17 @@ def up(  # noqa: PLR0913 - one for each option
     if absent:
         raise _out_of_reach(site, absent)
     raise typer.Exit(report.exit_code)
+
+
+def _cluster_ready(site: Site) -> ClusterStatus:
+    """Waits for a cluster's nodes, and has its kubeconfig here."""
+    from hearth.kubernetes import fetch_kubeconfig, wait_until_ready  # noqa: PLC0415 - as above
+
+    with step("cluster") as progress:
+        status = wait_until_ready(site, progress)
+        fetch_kubeconfig(site)
+        progress.summary = status.summary
+    return status
 
 
 def _absent(site: Site) -> list[str]:
@@ -306,15 +326,18 @@ def down(
     stack.remove()
 
 
-@app.command(rich_help_panel=LAB)
-def status(site: SiteArgument, *, as_json: JsonOption = False) -> None:
+@app.command("status", rich_help_panel=LAB)
+def show_status(site: SiteArgument, *, as_json: JsonOption = False) -> None:
     """Show every service: machine, port, real or simulated, health; exit code 1 if one is not well.
+
+    Of a cluster its nodes and its pods.
 
     Exit codes: 0 all are healthy, 1 some are not.
     """
-    from hearth.status import look  # noqa: PLC0415 - only some commands need it
+    from hearth import kubernetes, status  # noqa: PLC0415 - only some commands need them
 
-    found = look(load(site))
+    loaded = load(site)
+    found = kubernetes.look(loaded) if loaded.kubernetes else status.look(loaded)
     if as_json:
         sys.stdout.write(json.dumps(found.document) + "\n")
     else:
@@ -451,9 +474,10 @@ def check(
     loaded = load(site)
     budgets = [_budget(loaded, name) for name in loaded.hosts]
     planned = [p.reference for p in loaded.placements() if not p.provisioned]
+    cannot = notices(loaded)
     if as_json:
-        sys.stdout.write(json.dumps({"site": loaded.name, "hosts": budgets, "planned": planned}))
-        sys.stdout.write("\n")
+        found = {"site": loaded.name, "hosts": budgets, "planned": planned, "notices": cannot}
+        sys.stdout.write(json.dumps(found) + "\n")
         return
     table = Table(title=f"{loaded.name}: sound", title_justify="left", box=None, pad_edge=False)
     for heading in ("host", "address", "board", "memory", "of it GPU", "services"):
@@ -468,6 +492,8 @@ def check(
     out.print(table)
     if planned:
         out.print(f"\nplanned, not provisioned yet: {', '.join(planned)}")
+    for notice in cannot:
+        out.print(f"\nnotice: {escape(notice)}")
     if by_tag := len(loaded.unpinned):
         out.print(f"\n{by_tag} images are named by their tags: `hearth pin {site}` tells digests")
 
@@ -627,11 +653,33 @@ def cost_refresh(
 
 
 @app.command(rich_help_panel=SITE)
-def draw(site: SiteArgument) -> None:
-    """Print a picture of a site (SVG)."""
+def draw(site: StackArgument) -> None:
+    """Print a picture of a site, or of what an environment on AWS declares (SVG)."""
+    if is_environment(site):
+        from hearth.draw_environment import svg as picture  # noqa: PLC0415 - as below
+
+        with _nothing_yet(site) as stack:
+            sys.stdout.write(picture(stack.graph()))
+        return
     from hearth.draw import svg  # noqa: PLC0415 - only this command needs it
 
     sys.stdout.write(svg(load(site)))
+
+
+@contextmanager
+def _nothing_yet(argument: str) -> Iterator[CloudStack]:
+    """An environment's stack as it is before its first update, offline, in a passing folder."""
+    from tempfile import TemporaryDirectory  # noqa: PLC0415 - only this needs it
+
+    from hearth.cloud import CloudStack, offline_place  # noqa: PLC0415
+    from tools import toolchain  # noqa: PLC0415
+
+    with step("toolchain", on=err) as progress:
+        toolchain.ensure(progress, docker=False)
+    with TemporaryDirectory(prefix="hearth-") as folder:
+        stack = CloudStack(argument, load_environment(argument), offline_place(Path(folder)))
+        stack.prepare()
+        yield stack
 
 
 @app.command(rich_help_panel=SITE)
@@ -669,12 +717,12 @@ def setup(
         out.print(f"    {escape(part)}", soft_wrap=True)
 
 
-def toolchain_step(*, docker: bool = True) -> list[str]:
+def toolchain_step(*, docker: bool = True, kubernetes: bool = False) -> list[str]:
     """Makes the toolchain complete; returns a line a part, with its way and why."""
     from tools import toolchain  # noqa: PLC0415 - only some commands need it
 
     with step("toolchain") as progress:
-        found = toolchain.ensure(progress, docker=docker)
+        found = toolchain.ensure(progress, docker=docker, kubernetes=kubernetes)
         progress.summary = f"{len(found.parts)} parts in {found.bin_dir}"
     return [str(part) for part in found.parts]
 
@@ -729,7 +777,10 @@ def bootstrap(
 
     Machines whose sudo asks for a password get it from HEARTH_SUDO_PASSWORD or from you, once.
     """
-    _bootstrap(site, load(site), limit or [], reboot=not no_reboot)
+    loaded = load(site)
+    _bootstrap(site, loaded, limit or [], reboot=not no_reboot)
+    if loaded.kubernetes is not None and not limit:
+        _cluster_ready(loaded)
 
 
 @app.command(rich_help_panel=STEP)
@@ -818,7 +869,7 @@ def _client_keys(site_argument: str, site: Site) -> list[str]:
     return [given] if given else Stack(site_argument, site).api_keys()
 
 
-def _drills(site: Site, names: Sequence[str], *, yes: bool) -> list[Drill | AlertDrill]:
+def _drills(site: Site, names: Sequence[str], *, yes: bool) -> list[AnyDrill]:
     """The drills of these names, once the person knows what they cost."""
     from hearth.access import access_to  # noqa: PLC0415
     from hearth.power import power_of  # noqa: PLC0415
@@ -1092,7 +1143,7 @@ def _smoke(
     site: Site,
     suites: list[str] | None,
     files: ReportFiles,
-    drills: Sequence[Drill | AlertDrill] = (),
+    drills: Sequence[AnyDrill] = (),
 ) -> Report:
     from hearth.access import access_to  # noqa: PLC0415
     from hearth.reports import deliver  # noqa: PLC0415
@@ -1113,26 +1164,47 @@ def _last_page(site: Site) -> str:
 
 def _summary(site_argument: str, site: Site) -> None:
     """What runs where, how to look at it, how to stop it."""
-    from hearth.access import gateway_url, key_file  # noqa: PLC0415
-    from hearth.status import look  # noqa: PLC0415
+    from hearth import kubernetes, status  # noqa: PLC0415
 
-    look(site).show(out)
-    gateway = gateway_url(site)
-    authority = os.path.relpath(state_dir(site.name) / "ca.crt")
-    route = next(iter(site.routes.values()))
-    body = json.dumps({"model": route.model, "messages": [{"role": "user", "content": "hello"}]})
+    found = kubernetes.look(site) if site.kubernetes else status.look(site)
+    found.show(out)
+    out.print(f"\nreport   {escape(_last_page(site))}", soft_wrap=True)
+    out.print(f"ask      {escape(_question(site))}", soft_wrap=True)
+    _commands(site_argument, site)
+
+
+def _commands(site_argument: str, site: Site) -> None:
+    """How to look inside, and to stop it."""
+    other = "" if site_argument == "sandbox" else f" --site {site_argument}"
     ssh = (
-        f"hearth sandbox ssh {site.gateway}"
+        f"hearth sandbox ssh{other} {site.gateway}"
         if site.sandbox
         else f"ssh -F {os.path.relpath(write_ssh_config(site))} {site.gateway}"
     )
-    with_key = f" -H @{os.path.relpath(key_file(site))}" if site.api_clients else ""
-    command = f"curl --cacert {authority}{with_key} {gateway}{route.path} -d '{body}'"
-    out.print(f"\nreport   {escape(_last_page(site))}", soft_wrap=True)
-    out.print(f"ask      {escape(command)}", soft_wrap=True)
+    if site.kubernetes is not None:
+        kubeconfig = os.path.relpath(state_dir(site.name) / "kubeconfig")
+        out.print(f"kubectl  kubectl --kubeconfig {kubeconfig} get pods --all-namespaces")
     out.print(f"inside   {ssh}")
     out.print(f"again    hearth up {site_argument}")
     out.print(f"stop     hearth down {site_argument}")
+
+
+def _question(site: Site) -> str:
+    """A command that asks what the site serves."""
+    from hearth.access import gateway_url, key_file  # noqa: PLC0415
+
+    gateway = gateway_url(site)
+    authority = f"--cacert {os.path.relpath(state_dir(site.name) / 'ca.crt')}"
+    if site.fixai is not None:
+        _scheme, _, address = gateway.partition("://")
+        host, _, port = address.partition(":")
+        name = f"{site.fixai.domain}:{port or 443}"
+        near = f"https://{name}/reports?near=0,0"
+        return f"curl {authority} --resolve {name}:{host} '{near}'"
+    route = next(iter(site.routes.values()))
+    body = json.dumps({"model": route.model, "messages": [{"role": "user", "content": "hello"}]})
+    with_key = f" -H @{os.path.relpath(key_file(site))}" if site.api_clients else ""
+    return f"curl {authority}{with_key} {gateway}{route.path} -d '{body}'"
 
 
 def main() -> None:
@@ -1140,5 +1212,11 @@ def main() -> None:
     try:
         app()
     except HearthError as error:
-        err.print(escape(str(error)), style="red", soft_wrap=True)
-        raise SystemExit(1) from None
+        told = str(error)
+    except ModuleNotFoundError as error:
+        if not (told := missing_extra(error.name or "")):
+            raise
+    else:
+        return
+    err.print(escape(told), style="red", soft_wrap=True)
+    raise SystemExit(1) from None

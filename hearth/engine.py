@@ -166,7 +166,9 @@ class Stack:
         flags = ["--non-interactive", "--color", "never", "--stack", self.site.name]
         if verb != "preview":
             flags += ["--yes", "--skip-preview"]
-        if verb == "destroy" or self._has_drifted(progress, absent):
+        # A cluster is asked for all that it has at once: there is no quicker look.
+        cluster = self.site.kubernetes is not None
+        if verb == "destroy" or cluster or self._has_drifted(progress, absent):
             flags.append("--refresh")
         finished = self._run(
             [verb, *flags, *_excluded(absent)],

@@ -9,7 +9,7 @@ from components.homelab.monitoring.handbook import handbook
 from components.homelab.monitoring.rules import rule_tests
 from components.homelab.network import dnsmasq_files
 from components.homelab.routing import haproxy_config, kong_config, limits_lua, nginx_config
-from inventory.flows import SSH_PORT, flows_into
+from inventory.flows import SSH_PORT, flows_into, forwarded
 from inventory.model import Site
 from inventory.ssh import ssh_config
 from templates import render
@@ -30,9 +30,14 @@ def render_site(site: Site, folder: Path) -> list[Path]:
         files[f"{site.gateway}/kong.yaml"] = kong_config(
             site, BLANK, dict.fromkeys(site.api_clients, BLANK)
         )
+    own_networks, own_sources = forwarded(site)
     for name in site.hosts:
         files[f"{name}/nftables.conf"] = render(
-            "nftables/nftables.conf.j2", flows=flows_into(site, name), ssh_port=SSH_PORT
+            "nftables/nftables.conf.j2",
+            flows=flows_into(site, name),
+            ssh_port=SSH_PORT,
+            own_networks=own_networks,
+            own_sources=own_sources,
         )
     for placement in site.by_kind.get("network-tools", []):
         if placement.provisioned:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
@@ -39,16 +39,17 @@ def missing_settings(present: Mapping[str, str | None], site: Site) -> list[Sett
 
     Args:
         present: the stack's configuration; secret values may be None.
-        site: whose accounts have passwords, and whose gateway the certificate must name.
+        site: whose accounts have passwords; the certificate must name its gateway, and FixAI.
     """
     settings = [
         Setting(key, new_password(), secret=True) for key in site.accounts() if key not in present
     ]
     gateway = site.hosts[site.gateway].address
+    names = ["localhost", *([site.fixai.domain] if site.fixai else [])]
     certificate = present.get(CERTIFICATE)
-    if PRIVATE_KEY in present and certificate and _still_good(certificate, gateway):
+    if PRIVATE_KEY in present and certificate and _still_good(certificate, gateway, names):
         return settings
-    return settings + _certificate(gateway)
+    return settings + _certificate(gateway, names)
 
 
 def new_password() -> str:
@@ -59,14 +60,15 @@ def new_password() -> str:
             return made
 
 
-def _still_good(pem: str, gateway: IPv4Address) -> bool:
+def _still_good(pem: str, gateway: IPv4Address, names: Sequence[str]) -> bool:
     certificate = x509.load_pem_x509_certificate(pem.encode())
-    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     lasting = certificate.not_valid_after_utc - datetime.now(UTC) > _RENEW_BEFORE
-    return lasting and gateway in names.get_values_for_type(x509.IPAddress)
+    named = set(names) <= set(found.get_values_for_type(x509.DNSName))
+    return lasting and named and gateway in found.get_values_for_type(x509.IPAddress)
 
 
-def _certificate(gateway: IPv4Address) -> list[Setting]:
+def _certificate(gateway: IPv4Address, names: Sequence[str]) -> list[Setting]:
     """A certificate for the gateway by an authority of its own, whose key is then forgotten."""
     authority_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     authority_name = _name("Hearth lab authority")
@@ -90,7 +92,7 @@ def _certificate(gateway: IPv4Address) -> list[Setting]:
                 [
                     x509.IPAddress(gateway),
                     x509.IPAddress(ipaddress.IPv4Address("127.0.0.1")),
-                    x509.DNSName("localhost"),
+                    *map(x509.DNSName, names),
                 ]
             ),
             critical=False,

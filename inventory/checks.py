@@ -11,7 +11,10 @@ from collections.abc import Callable, Iterable, Iterator
 
 from inventory.document import Document, Path_
 from inventory.errors import SiteError
+from inventory.fixai_checks import check_fixai
 from inventory.flows import NTP_PORT, SSH_PORT
+from inventory.kubernetes import CONTROL_PLANE, NODE, NODE_PREFIX, Kubernetes
+from inventory.kubernetes import IMAGES as CLUSTER_IMAGES
 from inventory.model import SMOKE_CLIENT, Placement, Range, Route, Site, did_you_mean
 from inventory.services import BUILT, GATEWAY_ENGINES, KINDS
 from inventory.units import Protocol, format_port, format_size
@@ -309,7 +312,10 @@ def _routes(site: Site) -> Iterator[Finding]:
         yield from _range(
             (*base, "service_level", "requests_per_minute"), route.service_level.requests_per_minute
         )
-    yield from _range(("sessions",), site.sessions)
+    if site.sessions is not None:
+        yield from _range(("sessions",), site.sessions)
+    elif site.routes:
+        yield ("sessions",), "missing; add how many people use the routes at once"
 
 
 def _fallback(base: Path_, route: Route, references: dict[str, Placement]) -> Iterator[Finding]:
@@ -332,11 +338,12 @@ def _registry(site: Site) -> Iterator[Finding]:
     """A registry that replaces images serves kinds of the catalogue."""
     if site.registry is None:
         return
+    known = KINDS if site.kubernetes is None else {*KINDS, *CLUSTER_IMAGES}
     for kind in site.registry.images:
-        if kind not in KINDS:
+        if kind not in known:
             yield (
                 ("registry", "images", kind),
-                f"unknown service {kind}; {did_you_mean(kind, KINDS)}",
+                f"unknown service {kind}; {did_you_mean(kind, known)}",
             )
     for index, kind in enumerate(site.registry.simulated):
         if kind not in site.registry.images:
@@ -344,6 +351,51 @@ def _registry(site: Site) -> Iterator[Finding]:
                 ("registry", "simulated", index),
                 f"it serves no image for {kind}; {did_you_mean(kind, site.registry.images)}",
             )
+
+
+def _cluster(site: Site) -> Iterator[Finding]:
+    """A cluster has one control plane and its nodes, and no containers of Docker's."""
+    kinds = Counter(placement.kind_name for placement in site.placements())
+    if site.kubernetes is None:
+        for placement in site.placements():
+            if placement.kind.in_cluster:
+                yield (
+                    _service_path(placement),
+                    f"{placement.kind_name} is part of a cluster (none); add `kubernetes:`",
+                )
+        return
+    if kinds[CONTROL_PLANE] != 1:
+        yield (
+            ("hosts",),
+            f"a cluster has one {CONTROL_PLANE} ({kinds[CONTROL_PLANE]}); place exactly one",
+        )
+    if not kinds[NODE]:
+        yield ("hosts",), f"a cluster needs a {NODE} to run pods (none); place one"
+    for placement in site.placements():
+        if not placement.kind.in_cluster:
+            yield (
+                _service_path(placement),
+                f"{placement.kind_name} is a container of Docker's, which a cluster's machines do "
+                "not have; remove it, the stack runs it as a pod",
+            )
+    for path, what in _cluster_networks(site, site.kubernetes):
+        yield ("kubernetes", path), what
+
+
+def _cluster_networks(site: Site, cluster: Kubernetes) -> Iterator[tuple[str, str]]:
+    """The cluster's own networks overlap neither each other nor the site's."""
+    used = {"the site's": site.network.cidr}
+    for name, network in (("pods", cluster.pods), ("services", cluster.services)):
+        for whose, other in used.items():
+            if network.overlaps(other):
+                yield name, f"overlaps {whose} network ({network} and {other}); take another"
+        used[f"the {name}'"] = network
+    room = 1 << max(0, NODE_PREFIX - cluster.pods.prefixlen)
+    if len(site.nodes) > room or cluster.pods.prefixlen > NODE_PREFIX:
+        yield (
+            "pods",
+            f"has no /{NODE_PREFIX} for each node ({cluster.pods}); take a larger network",
+        )
 
 
 def _images(site: Site) -> Iterator[Finding]:
@@ -390,5 +442,7 @@ RULES: tuple[Rule, ...] = (
     _routes,
     _registry,
     _images,
+    _cluster,
+    check_fixai,
     _sandbox,
 )

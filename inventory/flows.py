@@ -68,4 +68,18 @@ def _sources(placement: Placement, port: str) -> tuple[IPv4Network, ...]:
     if beside and shape and shape.host_network:
         # It listens on the machine itself: containers beside it come from Docker's networks.
         sources.append(CONTAINERS)
+    if placement.kind.administered:
+        sources = list(collapse_addresses((*sources, *placement.site.network.management)))
     return tuple(sorted(sources))
+
+
+def forwarded(site: Site) -> tuple[tuple[IPv4Network, ...], tuple[IPv4Network, ...]]:
+    """A cluster's own networks, and who may send into them: its pods and its machines alone.
+
+    Nothing where the site is no cluster: then a machine hands on to its own containers only.
+    """
+    if site.kubernetes is None:
+        return (), ()
+    own = (site.kubernetes.pods, site.kubernetes.services)
+    machines = [IPv4Network(site.hosts[name].address) for name in site.hosts]
+    return own, (site.kubernetes.pods, *machines)

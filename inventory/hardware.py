@@ -182,6 +182,15 @@ BOARDS: dict[str, Board] = {
         page_size_bytes=4 * KIB,
         os_releases=("debian-12", "debian-13"),
     ),
+    "vm": Board(
+        title="virtual machine (8 GB)",
+        architecture="amd64",
+        cpu_cores=4,
+        memory_bytes=8 * GIB,
+        reserved_bytes=512 * MIB,
+        page_size_bytes=4 * KIB,
+        os_releases=("debian-12", "debian-13"),
+    ),
     "jetson-orin-agx-64gb": Board(
         title="NVIDIA Jetson Orin AGX (64 GB)",
         architecture="arm64",

@@ -20,7 +20,9 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
 from inventory.errors import HearthError
+from inventory.fixai import FixAI
 from inventory.hardware import BOARDS, OS_RELEASES, SANDBOX_OS, Board, OsRelease
+from inventory.kubernetes import CONTROL_PLANE, NODE, Kubernetes
 from inventory.paths import PROJECT
 from inventory.services import BUILT, KINDS, MODELS, LanguageModel, ServiceKind, Tier
 from inventory.units import Bytes, Duration, Name, Port, Protocol
@@ -319,7 +321,9 @@ class Site(Model):
     ssh: Ssh
     hosts: dict[Name, Host] = Field(min_length=1)
     routes: dict[Name, Route] = Field(default_factory=dict)
-    sessions: Range = Field(description="people at work at once")
+    sessions: Range | None = Field(
+        default=None, description="people at work at once; of a site with routes"
+    )
     api_clients: tuple[Name, ...] = Field(
         default=(),
         description="who may use the routes, each with an API key; without any, they are open",
@@ -340,6 +344,10 @@ class Site(Model):
         description="a pull-through cache of Docker Hub's images, asked first",
     )
     sandbox: Sandbox | None = None
+    kubernetes: Kubernetes | None = Field(
+        default=None, description="the machines are a cluster: its pods in place of containers"
+    )
+    fixai: FixAI | None = Field(default=None, description="the application that the cluster runs")
 
     def __copy__(self) -> Site:
         """A copy without what was derived: with other fields, other things follow."""
@@ -374,6 +382,8 @@ class Site(Model):
             if placement.provisioned:
                 yield from (placement.account(name) for name in placement.kind.accounts)
         yield from (self.api_key(client) for client in self.api_clients)
+        if self.fixai is not None:
+            yield from self.fixai.accounts
 
     def api_key(self, client: str) -> str:
         """What a client's API key is called in the stack's configuration."""
@@ -398,10 +408,29 @@ class Site(Model):
                 found[placement.reference, placement.first_port].add(self.gateway)
             if placement.kind.metrics:
                 found[placement.reference, placement.kind.metrics.port] |= scrapers
+            for kind in placement.kind.used_by:
+                users = {user.host_name for user in self.by_kind.get(kind, ())}
+                found[placement.reference, placement.first_port] |= users
         for placement in self.placements():
             for used in placement.uses if placement.provisioned else ():
                 found[used.reference, used.first_port].add(placement.host_name)
         return {key: frozenset(hosts) for key, hosts in found.items()}
+
+    @cached_property
+    def nodes(self) -> list[str]:
+        """The hosts that run a cluster's pods, in the file's order; none where there is none."""
+        return [p.host_name for p in self.placements() if p.kind_name == NODE and p.provisioned]
+
+    @cached_property
+    def control_plane(self) -> str:
+        """The host that runs a cluster's API. Raises StopIteration where there is no cluster."""
+        return next(p.host_name for p in self.placements() if p.kind_name == CONTROL_PLANE)
+
+    def pods_of(self, host_name: str) -> IPv4Network:
+        """The share of the pods' network that a node has."""
+        if self.kubernetes is None:
+            raise ValueError(f"{self.name} is no cluster")
+        return self.kubernetes.pods_of(self.nodes.index(host_name))
 
     @cached_property
     def time_hosts(self) -> list[str]:
@@ -584,7 +613,7 @@ class Placement:
     @property
     def published_ports(self) -> list[str]:
         """The names of the ports that other machines have a reason to reach."""
-        if self.service.exposed or self.kind.network_wide:
+        if self.service.exposed or self.kind.network_wide or self.kind.administered:
             return list(self.ports)
         return [port for port in self.ports if self.clients_of(port)]
 
@@ -614,7 +643,9 @@ class Placement:
 
     @property
     def provisioned(self) -> bool:
-        """Whether a component runs it here, rather than being planned."""
+        """Whether it is run here, by a component or as part of a cluster, rather than planned."""
+        if self.kind.in_cluster:
+            return self.site.kubernetes is not None
         registry = self.site.registry
         served = registry is None or self.kind_name in registry.images
         return self.kind.container is not None and served

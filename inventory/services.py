@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Literal, get_args
 
 from inventory.hardware import Architecture
+from inventory.kubernetes import CONTROL_PLANE, NODE
 from inventory.units import GIB, KIB, MIB, Protocol
 
 Tier = Literal["gateway", "ai", "data", "monitoring", "edge", "utility"]
@@ -126,6 +127,9 @@ class ServiceKind:
         uses: kinds that it connects to: the one beside it on its machine, else the first in the
             order of tiers.
         uses_beside: kinds that it connects to only where they are on its machine.
+        used_by: kinds that connect to its first port from every host that has one.
+        administered: whether administrators connect to it, from where they may use ssh.
+        in_cluster: whether it makes a cluster, or is run by one: no container of Docker's.
         accounts: who may log in to it; each has a password of its own.
         metrics: None where it has none.
         container: None while no component provisions it.
@@ -147,6 +151,9 @@ class ServiceKind:
     sysctls: Mapping[str, int] = field(default_factory=dict)
     uses: tuple[str, ...] = ()
     uses_beside: tuple[str, ...] = ()
+    used_by: tuple[str, ...] = ()
+    administered: bool = False
+    in_cluster: bool = False
     accounts: tuple[str, ...] = ()
     metrics: Metrics | None = None
     container: ContainerShape | None = None
@@ -662,6 +669,35 @@ KINDS: dict[str, ServiceKind] = {
             user="65534:65534",
             reload=("sh", "-c", f"dnsmasq --test -C {SETTINGS}/servers && kill -HUP 1"),
         ),
+    ),
+    # etcd is the API server's alone: kubeadm has it listen to other machines, none is admitted.
+    CONTROL_PLANE: ServiceKind(
+        title="Kubernetes' API server, controllers, scheduler and etcd",
+        image="",
+        ports={"api": 6443},
+        memory_bytes=1536 * MIB,
+        used_by=(NODE,),
+        administered=True,
+        in_cluster=True,
+        sysctls={"fs.inotify.max_user_watches": 524_288},
+    ),
+    NODE: ServiceKind(
+        title="kubelet, containerd and kube-proxy",
+        image="",
+        ports={"kubelet": 10250},
+        memory_bytes=512 * MIB,
+        # For logs, exec and port-forward; pods are reached by routes, not by ports.
+        used_by=(CONTROL_PLANE,),
+        in_cluster=True,
+        sysctls={"vm.max_map_count": 1_048_575},
+    ),
+    "traefik": ServiceKind(
+        title="Traefik",
+        image="",
+        ports={"http": 80, "https": 443},
+        memory_bytes=256 * MIB,
+        in_cluster=True,
+        tiers=("gateway",),
     ),
 }
 

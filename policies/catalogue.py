@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from policies.graph import Policy
-from policies.rules import cluster, data, edge, identity, keeping, network, storage
+from policies.rules import cluster, data, edge, identity, keeping, network, pods, storage
 
 POLICIES: tuple[Policy, ...] = (
     *network.POLICIES,
@@ -14,3 +14,7 @@ POLICIES: tuple[Policy, ...] = (
     *edge.POLICIES,
     *identity.POLICIES,
 )
+"""Of what is on AWS."""
+
+IN_CLUSTERS: tuple[Policy, ...] = pods.POLICIES
+"""Of what runs in a cluster of Kubernetes, anybody's."""

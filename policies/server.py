@@ -18,10 +18,11 @@ from pulumi.runtime.proto import analyzer_pb2, analyzer_pb2_grpc, plugin_pb2
 
 from inventory.cloud.loading import environments, load_environment
 from inventory.cloud.model import Environment
-from policies.catalogue import POLICIES
+from policies.catalogue import IN_CLUSTERS, POLICIES
 from policies.graph import Finding, Graph, Policy, Resource, judge
 from policies.wire import plain
 
+ALL = (*POLICIES, *IN_CLUSTERS)
 PACK, VERSION = "hearth", "0.1.0"
 _UNLIMITED = [("grpc.max_receive_message_length", 400 << 20)]
 
@@ -46,7 +47,7 @@ class Analyzer(analyzer_pb2_grpc.AnalyzerServicer):
             name=PACK,
             displayName="Hearth",
             version=VERSION,
-            policies=[_info(policy) for policy in POLICIES],
+            policies=[_info(policy) for policy in ALL],
         )
 
     def Configure(self, _request: Any, _context: Any) -> Any:  # noqa: N802 - as above
@@ -62,13 +63,13 @@ class Analyzer(analyzer_pb2_grpc.AnalyzerServicer):
     def Analyze(self, request: Any, _context: Any) -> Any:  # noqa: N802 - as above
         """One resource, before it is made."""
         graph = Graph([_resource(request)], self._environment)
-        found = judge(graph, [policy for policy in POLICIES if not policy.whole])
+        found = judge(graph, [policy for policy in ALL if not policy.whole])
         return analyzer_pb2.AnalyzeResponse(diagnostics=[_diagnostic(one) for one in found])
 
     def AnalyzeStack(self, request: Any, _context: Any) -> Any:  # noqa: N802 - as above
         """All resources, at the end."""
         graph = Graph([_resource(one) for one in request.resources], self._environment)
-        found = judge(graph, [policy for policy in POLICIES if policy.whole])
+        found = judge(graph, [policy for policy in ALL if policy.whole])
         return analyzer_pb2.AnalyzeResponse(diagnostics=[_diagnostic(one) for one in found])
 
     def Remediate(self, _request: Any, _context: Any) -> Any:  # noqa: N802 - as above

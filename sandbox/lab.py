@@ -9,9 +9,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from inventory.errors import HearthError
-from sandbox import cgroup, forward, images, network, process, registry, requirements, rootfs
+from sandbox import cgroup, forward, images, network, nodes, process, registry, requirements, rootfs
 from sandbox.files import locked, remove_tree, write_whole
-from sandbox.machine import Machine
+from sandbox.machine import Machine, layer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -190,22 +190,31 @@ def prepare(plan: LabPlan, progress: Progress) -> None:
         # Folders in a root filesystem must be readable to the users in it.
         umask = os.umask(0o022)
         try:
-            build_all(plan.login_user, kinds, progress)
+            build_all(plan, kinds, progress)
         finally:
             os.umask(umask)
 
 
-def build_all(login_user: str, kinds: Sequence[str], progress: Progress) -> None:
+def build_all(plan: LabPlan, kinds: Sequence[str], progress: Progress) -> None:
     """Build what is missing, the base first."""
     rootfs.sweep()
+    # All programs at once: after each build Go's caches go.
+    images.programs_of(kinds, nodes.PACKAGES if plan.cluster else (), progress)
     rootfs.build(rootfs.BASE, progress)
-    layers = (rootfs.machine_layer(login_user), rootfs.REGISTRY)
+    machines = layer(plan, progress)
     side_by_side(
         [
             lambda: images.build_all(kinds, progress),
-            *(partial(rootfs.build, layer, progress) for layer in layers),
+            partial(build_stack, machines, progress),
+            partial(rootfs.build, rootfs.REGISTRY, progress),
         ]
     )
+
+
+def build_stack(top: rootfs.Layer, progress: Progress) -> None:
+    """Build a layer, those that it lies on first."""
+    for part in reversed(top.stack):
+        rootfs.build(part, progress)
 
 
 def side_by_side(steps: Sequence[Callable[[], object]]) -> None:

@@ -6,13 +6,13 @@ import os
 import uuid
 from typing import TYPE_CHECKING
 
-from sandbox import network, rootfs
+from sandbox import network, nodes, rootfs
 from sandbox.command import run
 from sandbox.files import write_whole
 from sandbox.parts import Part
 
 if TYPE_CHECKING:
-    from sandbox.plan import LabPlan, MachinePlan
+    from sandbox.plan import LabPlan, MachinePlan, Progress
 
 SSH = 22
 BOOT_SECONDS = 60
@@ -28,6 +28,13 @@ NSPAWN = (
 )
 # Folders on a real filesystem: an overlay cannot be stacked on the machine's own.
 REAL_FOLDERS = ("docker", "containerd")
+
+
+def layer(plan: LabPlan, progress: Progress = lambda _: None) -> rootfs.Layer:
+    """What a lab's machines are made of: boards as they were flashed, or a cluster's."""
+    if plan.cluster:
+        return nodes.layer(plan.login_user, progress)
+    return rootfs.machine_layer(plan.login_user)
 
 
 class Machine:
@@ -69,18 +76,23 @@ class Machine:
             [
                 *("unshare", "--mount", "--propagation", "slave"),
                 *("sh", str(rootfs.script_file("boot-machine.sh"))),
-                rootfs.stack(rootfs.machine_layer(self.plan.login_user)),
+                rootfs.stack(layer(self.plan)),
                 *(str(self.disk), ":".join(map(str, groups)), "--"),
                 *NSPAWN,
                 f"--machine={self.machine.name}",
                 f"--hostname={self.machine.name}",
                 f"--uuid={self.machine_id()}",
                 f"--network-namespace-path={network.NAMESPACES / self.namespace}",
-                *(f"--bind={self.disk / name}:/var/lib/{name}" for name in REAL_FOLDERS),
+                *(f"--bind={self.disk / name}:/var/lib/{name}" for name in self.real_folders),
             ],
             # docker sets net.ipv4.ip_forward and its kin.
             SYSTEMD_NSPAWN_API_VFS_WRITABLE="network",
         )
+
+    @property
+    def real_folders(self) -> tuple[str, ...]:
+        """Its folders of /var/lib on a real filesystem."""
+        return nodes.REAL_FOLDERS if self.plan.cluster else REAL_FOLDERS
 
     @property
     def namespace(self) -> str:
@@ -95,8 +107,10 @@ class Machine:
     def prepare_disk(self) -> None:
         """Write what makes this machine itself; what it wrote earlier stays."""
         self.host_key()
-        for name in ("root", "work", "upper", *REAL_FOLDERS):
+        for name in ("root", "work", "upper", *self.real_folders):
             (self.disk / name).mkdir(parents=True, exist_ok=True)
+        for path, text in nodes.own_files(self.plan, self.machine).items():
+            write_whole(self.written / path, text)
         write_whole(self.written / "etc/hostname", f"{self.machine.name}\n")
         write_whole(self.written / "etc/hosts", hosts(self.plan, self.machine))
         write_whole(self.written / "etc/machine-id", f"{self.machine_id().replace('-', '')}\n")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from inventory.errors import HearthError
 from inventory.ssh import lab_namespace
+from tools.versions import KUBERNETES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,6 +64,7 @@ class LabPlan:
         state: Runtime files: process records, logs, known_hosts.
         disks: What the machines write.
         images: What the registry serves, as the site names it: `repository:tag`.
+        cluster: Whether the machines are to be a Kubernetes: they have what nodes need.
     """
 
     name: str
@@ -78,6 +80,7 @@ class LabPlan:
     state: Path
     disks: Path
     images: tuple[str, ...] = ()
+    cluster: bool = False
 
     def __post_init__(self) -> None:
         """Refuse names that could not be told apart once joined."""
@@ -127,6 +130,11 @@ def plan_for(site: Site) -> LabPlan:
     """
     if site.sandbox is None or site.registry is None:
         raise HearthError(f"{site.name}: has no `sandbox:`; boot a site that has one")
+    if site.kubernetes is not None and site.kubernetes.version != KUBERNETES:
+        raise HearthError(
+            f"{site.name}: kubernetes.version: not built here ({site.kubernetes.version}); "
+            f"a sandbox has {KUBERNETES}"
+        )
     sandbox = site.sandbox
     gateway = site.hosts[site.gateway].address
     return LabPlan(
@@ -155,4 +163,5 @@ def plan_for(site: Site) -> LabPlan:
         state=STATE / site.name,
         disks=DISKS / site.name,
         images=tuple(site.registry.images.values()),
+        cluster=site.kubernetes is not None,
     )

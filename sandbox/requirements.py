@@ -43,6 +43,7 @@ TOOLS = {
 JAVA_TOOLS = {"mvn": "maven"}
 INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")
 INOTIFY_PER_MACHINE = 9
+INOTIFY_PER_NODE = 40
 INOTIFY_OTHERS = 64
 INOTIFY_WANTED = 1024
 MEMINFO = Path("/proc/meminfo")
@@ -207,7 +208,8 @@ def check_room(plan: LabPlan) -> Iterator[Lack]:
 
 def inotify_needed(plan: LabPlan) -> int:
     """The inotify instances of a lab's machines, and some for the others."""
-    return INOTIFY_OTHERS + INOTIFY_PER_MACHINE * len(plan.machines)
+    each = INOTIFY_PER_NODE if plan.cluster else INOTIFY_PER_MACHINE
+    return INOTIFY_OTHERS + each * len(plan.machines)
 
 
 def raise_inotify(plan: LabPlan, limit: Path = INOTIFY) -> None:
@@ -221,8 +223,18 @@ def raise_inotify(plan: LabPlan, limit: Path = INOTIFY) -> None:
 
 def free_memory(meminfo: Path = MEMINFO) -> int:
     """Bytes that can be had without swapping."""
+    return memory("MemAvailable", meminfo)
+
+
+def total_memory(meminfo: Path = MEMINFO) -> int:
+    """Bytes that this computer has."""
+    return memory("MemTotal", meminfo)
+
+
+def memory(name: str, meminfo: Path) -> int:
+    """One of the kernel's figures, in bytes."""
     for line in meminfo.read_text().splitlines():
-        if line.startswith("MemAvailable:"):
+        if line.startswith(f"{name}:"):
             return int(line.split()[1]) * 1024
     return 0
 

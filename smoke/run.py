@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from inventory.model import Site
     from smoke.access import Access
     from smoke.bench import Bench
-    from smoke.drills.alert import AlertDrill
-    from smoke.drills.drill import Drill
+    from smoke.drills.catalogue import AnyDrill
 
     Ran = tuple[list[Check], float]
 
@@ -43,7 +42,7 @@ def run(
     access: Access,
     suites: Sequence[str] | None,
     progress: Callable[[str], None],
-    drills: Sequence[Drill | AlertDrill] = (),
+    drills: Sequence[AnyDrill] = (),
 ) -> Report:
     """Hold a lab to its site; needs no event loop of the caller's.
 
@@ -116,7 +115,7 @@ async def _run(
     access: Access,
     chosen: Sequence[str],
     progress: Callable[[str], None],
-    drills: Sequence[Drill | AlertDrill],
+    drills: Sequence[AnyDrill],
 ) -> Report:
     started, began, load_at_start = datetime.now(UTC), monotonic(), load_average()
     checks: list[Check] = []

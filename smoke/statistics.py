@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 import random
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
@@ -38,6 +39,12 @@ class Distribution:
 
     values: tuple[float, ...]
     counts: tuple[int, ...]
+
+    @classmethod
+    def of(cls, values: Iterable[float]) -> Distribution:
+        """Of figures in seconds, each as it is."""
+        counted = sorted(Counter(values).items())
+        return cls(tuple(value for value, _ in counted), tuple(count for _, count in counted))
 
     @classmethod
     def decode(cls, encoded: str) -> Distribution:

@@ -1,7 +1,8 @@
 """Pulumi's entry: a stack is an environment on AWS, or a site, of the stack's name.
 
 `hearth:environment` or `hearth:site` names another file. What a stack does not need is not
-imported: a site's engine has no SDK of AWS, and an environment's none of Docker.
+imported: a site's engine has no SDK of AWS, and an environment's none of Docker; a site that is a
+cluster with FixAI has Kubernetes' alone.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ import pulumi
 
 from inventory.cloud.loading import environments, load_environment
 from inventory.errors import HearthError
+from inventory.fixai import FixAI
 from inventory.loading import load
 from inventory.model import Site
+from inventory.paths import state_dir
 from inventory.ssh import write_ssh_config
 from stacks import ABSENT
 
@@ -48,11 +51,21 @@ def _declare_environment(name: str, config: pulumi.Config) -> None:
 
 def _declare_site(config: pulumi.Config) -> None:
     site = load(config.get("site") or pulumi.get_stack())
+    site = with_images(site, json.loads(config.get("images") or "{}"))
+    if site.fixai is not None:
+        _declare_fixai(site, site.fixai, config)
+        return
     from stacks import homelab  # noqa: PLC0415 - Docker's SDK
 
-    site = with_images(site, json.loads(config.get("images") or "{}"))
     absent = os.environ.get(ABSENT, "").split()
     homelab.declare(site, homelab.secrets_from(config, site), write_ssh_config(site), absent)
+
+
+def _declare_fixai(site: Site, settings: FixAI, config: pulumi.Config) -> None:
+    from stacks import fixai  # noqa: PLC0415 - Kubernetes' SDK
+
+    secrets = fixai.secrets_from(config, settings)
+    fixai.declare(site, secrets, state_dir(site.name) / "kubeconfig")
 
 
 def with_images(site: Site, images: Mapping[str, str]) -> Site:

@@ -41,6 +41,25 @@ def _minio_settings(package: str, version: str) -> tuple[str, ...]:
     )
 
 
+def _kubernetes(name: str) -> Program:
+    """One of Kubernetes' programs; they are all built from one module, and share most of it."""
+    major, minor, _ = versions.KUBERNETES.split(".")
+    told = {"gitVersion": f"v{versions.KUBERNETES}", "gitMajor": major, "gitMinor": minor}
+    return Program(
+        module="kubernetes",
+        package=f"k8s.io/kubernetes/cmd/{name}",
+        version=versions.KUBERNETES,
+        settings=tuple(f"k8s.io/component-base/version.{key}={told[key]}" for key in told),
+    )
+
+
+KUBERNETES = (
+    *("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy"),
+    *("kubectl", "kubelet", "kubeadm"),
+)
+"""The programs of Kubernetes' own module."""
+
+_COREDNS = "github.com/coredns/coredns"
 _MINIO = "github.com/minio/minio"
 _MC = "github.com/minio/mc"
 _LOKI = "github.com/grafana/loki/v3"
@@ -78,6 +97,14 @@ PROGRAMS = {
         version=versions.COLLECTOR,
         settings=(f"main.version={versions.COLLECTOR}",),
     ),
+    "etcd": Program(module="etcd", package="go.etcd.io/etcd/server/v3", version=versions.ETCD),
+    "coredns": Program(
+        module="coredns",
+        package="hearth.invalid/tools/coredns",
+        version=versions.COREDNS,
+        settings=(f"{_COREDNS}/coremain.GitCommit=hearth",),
+    ),
+    **{name: _kubernetes(name) for name in KUBERNETES},
     "traefik": Program(
         module="traefik",
         package=f"{_TRAEFIK}/cmd/traefik",

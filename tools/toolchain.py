@@ -1,10 +1,11 @@
-"""The programs that a deployment runs: a Pulumi CLI, its Python language host, a docker plugin.
+"""The programs that a deployment runs: a Pulumi CLI, its Python language host, its plugins.
 
 Each is had in one of three ways, tried in this order, and the answer says which and why:
 
     path        on PATH, of a suitable version
     download    the official release, checked against its published checksums
-    build       from the Go module proxy (the language host is Hearth's own, in Python)
+    build       from the Go module proxy (the language host and the kubernetes plugin are Hearth's
+                own, in Python)
 
 HEARTH_TOOLCHAIN set to one of these words allows that way alone. The cache:
 
@@ -26,6 +27,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import threading
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -49,8 +51,11 @@ _MARK = "hearth-toolchain"
 _CLI = "pulumi"
 _HOST = "pulumi-language-python"
 _PLUGIN = "pulumi-resource-docker"
+_KUBERNETES = "pulumi-resource-kubernetes"
 _BRIDGE = "github.com/terraform-providers/terraform-provider-docker/bridge"
 _HOST_PROGRAM = Path(__file__).resolve().with_name("language_host.py")
+_CHECKOUT = _HOST_PROGRAM.parent.parent
+_OWN_PLUGIN = "tools.kubernetes_plugin"
 _WORDS = {
     "path": "found on PATH",
     "download": "downloaded from the vendor",
@@ -71,7 +76,8 @@ class Part:
     """Modification time (ns) and size (bytes) of the file when it was recorded."""
 
     def __str__(self) -> str:
-        how = "part of Hearth" if self.path.name == _HOST and self.way == "build" else ""
+        is_ours = self.path.name in (_HOST, _KUBERNETES) and self.way == "build"
+        how = "part of Hearth" if is_ours else ""
         return f"{self.name} {self.version}: {how or _WORDS[self.way]}, because {self.why}"
 
 
@@ -99,21 +105,23 @@ class _Recipe:
     ways: dict[Way, Callable[[Progress], _Found]]
 
 
-def ensure(progress: Progress, *, docker: bool = True) -> Toolchain:
+def ensure(progress: Progress, *, docker: bool = True, kubernetes: bool = False) -> Toolchain:
     """Find, download or build what is missing; a second call finds everything in its cache.
 
     Args:
         progress: Takes short lines for people: what is going on, then a line for each part.
         docker: Whether the docker plugin is one of the parts: a stack on AWS does without.
+        kubernetes: Whether the kubernetes plugin is one: only a cluster's stack needs it.
 
     Raises:
         HearthError: A part cannot be had; those that can are kept.
     """
     forced = _forced_way()
-    parts = _recorded_parts(forced, docker=docker)
+    recipes = tuple(_recipes(docker=docker, kubernetes=kubernetes))
+    parts = _recorded_parts(recipes, forced)
     if parts is None:
         with _locked(progress):
-            parts = _obtain_all(forced, progress, docker=docker)
+            parts = _obtain_all(recipes, forced, progress)
             go_build.clean_go_caches(progress)
     toolchain = Toolchain(parts, bin_dir())
     _link_all(toolchain)
@@ -180,12 +188,14 @@ def environment() -> dict[str, str]:
 # The parts.
 
 
-def _recipes(*, docker: bool) -> Iterator[_Recipe]:
+def _recipes(*, docker: bool, kubernetes: bool) -> Iterator[_Recipe]:
     cli = _cli()
     yield cli
     yield _host(cli.home)
     if docker:
-        yield _plugin()
+        yield _docker()
+    if kubernetes:
+        yield _kubernetes()
 
 
 def _cli() -> _Recipe:
@@ -227,13 +237,13 @@ def _host(cli_home: Path) -> _Recipe:
     return _Recipe("python language host", _HOST, _venv_home(), ways)
 
 
-def _plugin() -> _Recipe:
+def _docker() -> _Recipe:
     version = versions.docker_plugin()
     home = _home("docker", version, "docker")
 
     def download(_: Progress) -> _Found:
         downloads.need_reachable()
-        return _install_plugin(version)
+        return _install_plugin("docker", version)
 
     def build(progress: Progress) -> _Found:
         output = home / _PLUGIN
@@ -245,7 +255,7 @@ def _plugin() -> _Recipe:
             tags=("no_compose",),
             progress=progress,
         )
-        found = _install_plugin(version, "--reinstall", "--file", str(output))
+        found = _install_plugin("docker", version, "--reinstall", "--file", str(output))
         output.unlink()  # the plugin's folder has a copy
         return found
 
@@ -253,8 +263,24 @@ def _plugin() -> _Recipe:
         "docker plugin",
         _PLUGIN,
         home,
-        {"path": lambda _: _plugin_on_path(version), "download": download, "build": build},
+        {"path": lambda _: _docker_on_path(version), "download": download, "build": build},
     )
+
+
+def _kubernetes() -> _Recipe:
+    version = versions.kubernetes_plugin()
+    home = _venv_home() / "kubernetes"
+
+    def download(_: Progress) -> _Found:
+        downloads.need_reachable()
+        return _install_plugin("kubernetes", version)
+
+    ways: dict[Way, Callable[[Progress], _Found]] = {
+        "path": lambda _: _kubernetes_on_path(version),
+        "download": download,
+        "build": lambda _: _write_kubernetes(home / _KUBERNETES, version),
+    }
+    return _Recipe("kubernetes plugin", _KUBERNETES, home, ways)
 
 
 def _program(name: str) -> _Recipe:
@@ -293,10 +319,16 @@ def _host_on_path() -> _Found:
     raise NotAvailableError(f"none is beside {cli.path}")
 
 
-def _plugin_on_path(version: str) -> _Found:
+def _docker_on_path(version: str) -> _Found:
     path = _need_on_path(_PLUGIN)
     below = versions.next_major(version)
     return _need_suitable(path, _version_of(path, "-version"), version, below)
+
+
+def _kubernetes_on_path(version: str) -> _Found:
+    path = _need_on_path(_KUBERNETES)
+    below = versions.next_major(version)
+    return _need_suitable(path, _served_version(path), version, below)
 
 
 def _write_host() -> _Found:
@@ -304,6 +336,14 @@ def _write_host() -> _Found:
     command = shlex.join([sys.executable, "-P", str(_HOST_PROGRAM)])
     _write(path, f'#!/bin/sh\nexec {command} "$@"\n', mode=0o755)
     return _Found(versions.PULUMI_CLI, path)
+
+
+def _write_kubernetes(path: Path, version: str) -> _Found:
+    """The start of Hearth's own plugin, by this interpreter and from this checkout."""
+    command = shlex.join([sys.executable, "-P", "-m", _OWN_PLUGIN])
+    start = f'PYTHONPATH={shlex.quote(str(_CHECKOUT))} exec {command} "$@"'
+    _write(path, f"#!/bin/sh\n{start}\n", mode=0o755)
+    return _Found(version, path)
 
 
 def _release(home: Path, progress: Progress) -> Path:
@@ -314,10 +354,10 @@ def _release(home: Path, progress: Progress) -> Path:
     return folder
 
 
-def _install_plugin(version: str, *arguments: str) -> _Found:
+def _install_plugin(name: str, version: str, *arguments: str) -> _Found:
     cli = bin_dir() / _CLI
     command = [str(cli) if cli.exists() else str(_need_on_path(_CLI))]
-    command += ["plugin", "install", "resource", "docker", version, *arguments]
+    command += ["plugin", "install", "resource", name, version, *arguments]
     answer = subprocess.run(
         command,
         env=os.environ | environment(),
@@ -328,15 +368,18 @@ def _install_plugin(version: str, *arguments: str) -> _Found:
     if answer.returncode:
         said = answer.stderr.strip().splitlines()[-1:] or ["it said nothing"]
         raise NotAvailableError(f"`pulumi plugin install` failed ({said[0]})")
-    return _Found(version, pulumi_home() / "plugins" / f"resource-docker-v{version}" / _PLUGIN)
+    folder = pulumi_home() / "plugins" / f"resource-{name}-v{version}"
+    return _Found(version, folder / f"pulumi-resource-{name}")
 
 
 # The ways.
 
 
-def _obtain_all(forced: Way | None, progress: Progress, *, docker: bool) -> tuple[Part, ...]:
+def _obtain_all(
+    recipes: tuple[_Recipe, ...], forced: Way | None, progress: Progress
+) -> tuple[Part, ...]:
     parts: tuple[Part, ...] = ()
-    for recipe in _recipes(docker=docker):
+    for recipe in recipes:
         part = _recorded(recipe, forced) or _obtain(recipe, forced, progress)
         parts += (part,)
         # The plugin's installation needs the CLI, so links are made as parts come.
@@ -419,6 +462,30 @@ def _version_of(path: Path, argument: str) -> str:
     return ".".join(map(str, versions.parse(answer.stdout)))
 
 
+def _served_version(path: Path) -> str:
+    """The version of a plugin that tells it to the engine alone; empty if it does not."""
+    import grpc  # type: ignore[import-untyped]  # noqa: PLC0415 - slow, seldom needed
+
+    nobody = "127.0.0.1:1"  # it would tell an engine of its troubles, which there is none of
+    process = subprocess.Popen(
+        [str(path), nobody], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    stopper = threading.Timer(10, process.kill)
+    stopper.start()
+    try:
+        port = process.stdout.readline().strip() if process.stdout else ""
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            ask = channel.unary_unary("/pulumirpc.ResourceProvider/GetPluginInfo")
+            answer: bytes = ask(b"", timeout=10)
+    except grpc.RpcError:
+        return ""
+    finally:
+        stopper.cancel()
+        process.kill()
+        process.communicate()
+    return ".".join(map(str, versions.parse(answer.decode(errors="replace"))))
+
+
 # The cache.
 
 
@@ -448,8 +515,8 @@ def _locked(progress: Progress) -> Iterator[None]:
         yield
 
 
-def _recorded_parts(forced: Way | None, *, docker: bool) -> tuple[Part, ...] | None:
-    parts = [_recorded(recipe, forced) for recipe in _recipes(docker=docker)]
+def _recorded_parts(recipes: tuple[_Recipe, ...], forced: Way | None) -> tuple[Part, ...] | None:
+    parts = [_recorded(recipe, forced) for recipe in recipes]
     complete = tuple(part for part in parts if part)
     return complete if len(complete) == len(parts) else None
 
@@ -507,8 +574,10 @@ def _link_bin(parts: tuple[Part, ...]) -> None:
             _link(bin_dir() / name, target)
         elif target.parent != bin_dir():
             _link_hard(bin_dir() / name, target)
+    # Who does without the kubernetes plugin leaves it to the next who does not.
+    stays = {part.path.name for part in parts}.isdisjoint({_KUBERNETES})
     for entry in bin_dir().iterdir():
-        if entry.name not in wanted:
+        if entry.name not in wanted and not (stays and entry.name == _KUBERNETES):
             entry.unlink()
 
 

@@ -28,6 +28,15 @@ LOKI = "3.7.8"
 COLLECTOR = "0.155.0"
 """Its core's; tools/go/collector/go.mod pins it, and older parts where no newer are served."""
 
+KUBERNETES = "1.33.0"
+"""The newest whose every part has a published checksum; tools/go/kubernetes/go.mod pins it."""
+
+ETCD = "3.6.16"
+"""tools/go/etcd/go.mod pins the same."""
+
+COREDNS = "1.12.1"
+"""tools/go/coredns/go.mod pins the same."""
+
 TRAEFIK = "3.6.0"
 """The newest whose forks of other modules are served; tools/go/traefik/go.mod pins the same."""
 
@@ -44,12 +53,25 @@ def docker_plugin() -> str:
     Raises:
         HearthError: The SDK is not installed.
     """
+    return _sdk("docker", "homelab")
+
+
+def kubernetes_plugin() -> str:
+    """The kubernetes plugin's version: that of the installed Python SDK, too.
+
+    Raises:
+        HearthError: The SDK is not installed.
+    """
+    return _sdk("kubernetes", "cluster")
+
+
+def _sdk(name: str, extra: str) -> str:
     try:
-        return metadata.version("pulumi-docker")
+        return metadata.version(f"pulumi-{name}")
     except metadata.PackageNotFoundError as error:
         raise HearthError(
-            "docker plugin: its Python SDK is not installed (pulumi-docker); "
-            "install Hearth with its extra `homelab`"
+            f"{name} plugin: its Python SDK is not installed (pulumi-{name}); "
+            f"install Hearth with its extra `{extra}`"
         ) from error
 
 

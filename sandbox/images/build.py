@@ -45,12 +45,13 @@ def references(kinds: Iterable[str], progress: Progress = lambda _: None) -> dic
 
 
 def build_all(kinds: Iterable[str], progress: Progress) -> None:
-    """Build those of these kinds that are missing; each is then served under the tag of TAG."""
+    """Build those of these kinds that are missing; each is then served under TAG, too."""
     everything = recipes(kinds, progress)
     build_missing([recipe for recipe in everything if not recipe.record.exists()], progress)
     for recipe in everything:
         tag = recipe.record.read_text().strip().rpartition(":")[2]
-        storage.alias(root(), recipe.repository, tag, TAG)
+        for name in (TAG, *recipe.tags):
+            storage.alias(root(), recipe.repository, tag, name)
 
 
 def build_missing(wanted: Sequence[Recipe], progress: Progress) -> None:

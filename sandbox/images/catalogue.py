@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from inventory.errors import HearthError
-from sandbox.images import ai, cluster, data, gateway, monitoring, python, web
+from sandbox.images import ai, cluster, data, gateway, kubernetes, monitoring, python, web
 from sandbox.images.recipe import Recipe, repository
 from tools.jars import JAVA, ensure_jars
 
@@ -37,20 +38,24 @@ CATALOGUE = {
     "backup": Entry(data.backup),
     "cassandra": Entry(cluster.cassandra, ("cassandra",)),
     "collector": Entry(monitoring.collector, ("collector",)),
+    "coredns": Entry(kubernetes.coredns, ("coredns",)),
     "comfyui": Entry(python.comfyui),
     "dnsmasq": Entry(gateway.dnsmasq),
     "drift-check": Entry(python.drift_check),
+    "etcd": Entry(kubernetes.etcd, ("etcd",)),
     "fixai": Entry(cluster.fixai),
     "gemini": Entry(cluster.gemini),
     "grafana": Entry(python.grafana),
     "haproxy": Entry(gateway.haproxy),
     "jupyterhub": Entry(web.jupyterhub),
     "kafka": Entry(cluster.kafka, ("kafka",)),
+    **{name: Entry(partial(kubernetes.component, name), (name,)) for name in kubernetes.COMPONENTS},
     "loki": Entry(monitoring.loki, ("loki",)),
     "minio": Entry(data.minio, ("minio", "mc")),
     "nginx": Entry(gateway.nginx),
     "node-exporter": Entry(monitoring.node_exporter),
     "ollama": Entry(ai.ollama, ("ollama",)),
+    "pause": Entry(kubernetes.pause),
     "pgadmin": Entry(web.pgadmin),
     "postgres": Entry(data.postgres),
     "postgres-exporter": Entry(monitoring.postgres_exporter),
@@ -95,9 +100,19 @@ def recipes(kinds: Iterable[str], progress: Progress) -> list[Recipe]:
     return [entry.make(*(paths[name] for name in entry.programs)) for entry in entries]
 
 
+def programs_of(kinds: Iterable[str], others: Iterable[str], progress: Progress) -> dict[str, Path]:
+    """Where the programs of these kinds are, and some others: those that are missing are built."""
+    return programs([*others, *(p for kind in kinds for p in CATALOGUE[kind].programs)], progress)
+
+
+def variable(name: str) -> str:
+    """The variable that tells where a program is."""
+    return f"HEARTH_{name.upper().replace('-', '_')}"
+
+
 def programs(names: Iterable[str], progress: Progress) -> dict[str, Path]:
     """Where these programs are: what HEARTH_ and the name names, else built or fetched."""
-    given = {name: os.environ.get(f"HEARTH_{name.upper()}") for name in names}
+    given = {name: os.environ.get(variable(name)) for name in names}
     found = {name: Path(path) for name, path in given.items() if path}
     if missing := [name for name, path in given.items() if not path]:
         from tools.toolchain import ensure_programs  # noqa: PLC0415 - builds; only where needed

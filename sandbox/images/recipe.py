@@ -26,12 +26,14 @@ class Recipe:
         layer: Its uppermost layer.
         settings: The container's defaults, in the image config's own words.
         version_of: Shell that prints the software's version, run in the finished layer.
+        tags: Under which it is served beside: what asks for it chooses the tag itself.
     """
 
     kind: str
     layer: Layer
     settings: dict[str, Any] = field(default_factory=dict)
     version_of: str = ""
+    tags: tuple[str, ...] = ()
 
     @property
     def repository(self) -> str:

@@ -10,10 +10,13 @@ from smoke.bench import chat_routes
 from smoke.drills.alert import AlertDrill, alert_drill
 from smoke.drills.drill import Drill, Promise
 from smoke.drills.faults import cut_off, killed, powerless, restarted, slowed, stopped
+from smoke.drills.reports import ReportDrill, report_drills
 from smoke.wording import listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+
+    AnyDrill = Drill | AlertDrill | ReportDrill
 
     from inventory.model import Placement, Site
     from smoke.access import Access
@@ -25,20 +28,17 @@ SLOWED_TO = 0.05
 """Processors that are left to a slowed model: a hundredth of a board's."""
 
 
-def drills_of(site: Site, access: Access, power: Power) -> dict[str, Drill | AlertDrill]:
+def drills_of(site: Site, access: Access, power: Power) -> dict[str, AnyDrill]:
     """By name, in the order in which they are run."""
     route = next(iter(chat_routes(site)), None)
-    found: list[Drill | AlertDrill] = (
-        [] if route is None else [*_drills(site, access, power, route)]
-    )
+    found: list[AnyDrill] = [] if route is None else [*_drills(site, access, power, route)]
+    found += report_drills(site, access, power)
     if alert := alert_drill(site, lambda reference: stopped(access, reference)):
         found.append(alert)
     return {drill.name: drill for drill in found}
 
 
-def choose(
-    found: Mapping[str, Drill | AlertDrill], names: Sequence[str]
-) -> list[Drill | AlertDrill]:
+def choose(found: Mapping[str, AnyDrill], names: Sequence[str]) -> list[AnyDrill]:
     """Those of these names, `all` for every one, in their own order.
 
     Raises:

@@ -16,31 +16,26 @@ if TYPE_CHECKING:
     from smoke.load.http import Client, Exchange
     from smoke.load.sample import Outcome, Sample
 
+# Of Ollama itself, and of what stands beside it and speaks the same form.
 CHAT_PATHS = ("/api/chat", "/api/v1/chat")
 GENERATE_PATHS = ("/api/generate", "/api/v1/code")
-"""Of Ollama itself, and of what stands beside it and speaks the same form."""
 TOO_MANY_REQUESTS = 429
 _NANOSECONDS = 1e-9
 
 
 def chat_body(model: str, tokens: int) -> dict[str, Any]:
     """A chat request that asks for at most so many tokens, streamed."""
-    return {
-        "model": model,
-        "messages": [{"role": "user", "content": "Tell me about the weather."}],
-        "stream": True,
-        "options": {"num_predict": tokens},
-    }
+    said = {"role": "user", "content": "Tell me about the weather."}
+    return {"messages": [said], **_streamed(model, tokens)}
 
 
 def generate_body(model: str, tokens: int) -> dict[str, Any]:
     """A request for code of at most so many tokens, streamed."""
-    return {
-        "model": model,
-        "prompt": "Write a function that sorts a list.",
-        "stream": True,
-        "options": {"num_predict": tokens},
-    }
+    return {"prompt": "Write a function that sorts a list.", **_streamed(model, tokens)}
+
+
+def _streamed(model: str, tokens: int) -> dict[str, Any]:
+    return {"model": model, "stream": True, "options": {"num_predict": tokens}}
 
 
 def body_for(path: str, model: str, tokens: int) -> dict[str, Any]:

@@ -235,10 +235,11 @@ OTHERS = "not known who"
 """Answers of which nobody knows where they came from."""
 
 
-def servers(load: LoadRecord) -> list[str]:
-    """Who answered, in the order of the stack from below."""
-    named = sorted({name for second in load.timeline for name in second.by_server})
-    unnamed = any(answered(second, OTHERS) for second in load.timeline)
+def servers(loads: Iterable[LoadRecord]) -> list[str]:
+    """Who answered in any of some loads: in all of them each has its style by its place here."""
+    timeline = [second for load in loads for second in load.timeline]
+    named = sorted({name for second in timeline for name in second.by_server})
+    unnamed = any(answered(second, OTHERS) for second in timeline)
     return [*named, OTHERS] if unnamed else named
 
 
@@ -254,8 +255,14 @@ def kind(index: int) -> int:
     return index % _KINDS
 
 
-def timeline_chart(load: LoadRecord, width: float) -> str:
-    """Requests and answers a second, by server, over the slowest response; empty without any."""
+def timeline_chart(load: LoadRecord, names: Sequence[str], width: float) -> str:
+    """Requests and answers a second, by server, over the slowest response; empty without any.
+
+    Args:
+        load: What to draw.
+        names: Who may have answered: the `servers` of all loads of a page.
+        width: In pixels.
+    """
     if not load.timeline:
         return ""
     end = max(load.timeline[-1].at + 1, math.ceil(load.seconds), 1)
@@ -264,12 +271,12 @@ def timeline_chart(load: LoadRecord, width: float) -> str:
     top = _TOP + _MARK_LINE * (max(rows, default=-1) + 1)
     middle = top + _COUNTS_HEIGHT
     bottom = middle + _BETWEEN + _SLOWEST_HEIGHT
-    bars = list(_bars(load, math.ceil(_NARROWEST_BAR * end / (across.end - across.start))))
+    bars = list(_bars(load, names, math.ceil(_NARROWEST_BAR * end / (across.end - across.start))))
     picture = Picture(width, bottom + _AXIS, f"{load.name}: what happened when", _told(load))
     counts = _counts_scale(bars, middle)
     slowest = _slowest_scale(bars, bottom)
     _time_grid(picture, across, (counts, slowest), bottom)
-    _stacks(picture, bars, servers(load), across, counts)
+    _stacks(picture, bars, names, across, counts)
     _due_line(picture, bars, across, counts)
     _slowest_bars(picture, bars, across, slowest)
     picture.text(
@@ -289,12 +296,11 @@ def _told(load: LoadRecord) -> str:
     return f"{counts}; {marks}" if marks else counts
 
 
-def _bars(load: LoadRecord, width: int) -> Iterator[_Bar]:
+def _bars(load: LoadRecord, names: Sequence[str], width: int) -> Iterator[_Bar]:
     """The seconds, so many in each."""
     groups: dict[int, list[Second]] = {}
     for second in load.timeline:
         groups.setdefault(second.at // width, []).append(second)
-    names = servers(load)
     for index, group in sorted(groups.items()):
         held = {name: sum(answered(second, name) for second in group) / width for name in names}
         yield _Bar(

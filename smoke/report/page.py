@@ -66,6 +66,7 @@ def page(report: Report, before: Report | None = None) -> str:
         before: Another run to compare it with.
     """
     style = Path(__file__).with_name("page.css").read_text()
+    names = charts.servers(report.loads)
     return (
         _environment()
         .get_template("page.html.j2")
@@ -79,7 +80,7 @@ def page(report: Report, before: Report | None = None) -> str:
             suites=[
                 _Suite(name, list(held)) for name, held in groupby(report.checks, lambda c: c.suite)
             ],
-            loads=[_load(load, before) for load in report.loads],
+            loads=[_load(load, names, before) for load in report.loads],
             hatchings=_drawn(charts.hatchings()),
             differences=_differences(before, report),
             environment=_rows(report.environment),
@@ -169,7 +170,7 @@ class _Load:
     before: bool
 
 
-def _load(load: LoadRecord, before: Report | None) -> _Load:
+def _load(load: LoadRecord, names: Sequence[str], before: Report | None) -> _Load:
     then = next((one for one in before.loads if one.name == load.name), None) if before else None
     return _Load(
         record=load,
@@ -179,10 +180,11 @@ def _load(load: LoadRecord, before: Report | None) -> _Load:
             for style, width in WIDTHS.items()
         },
         timelines={
-            style: _drawn(charts.timeline_chart(load, width)) for style, width in WIDTHS.items()
+            style: _drawn(charts.timeline_chart(load, names, width))
+            for style, width in WIDTHS.items()
         },
         legend=[(dash, TITLES[name]) for name, dash in charts.CURVES if name in load.histograms],
-        servers=_servers(load),
+        servers=_servers(load, names),
         due=sum(second.due for second in load.timeline),
         failed=sum(second.failed for second in load.timeline),
         figures=[_figures(name, load) for name in TITLES if name in load.histograms],
@@ -190,12 +192,12 @@ def _load(load: LoadRecord, before: Report | None) -> _Load:
     )
 
 
-def _servers(load: LoadRecord) -> list[tuple[int, str, int]]:
-    """The style, the name and the answers of each."""
+def _servers(load: LoadRecord, names: Sequence[str]) -> list[tuple[int, str, int]]:
+    """The style, the name and the answers of each that gave any."""
     rows = []
-    for index, name in enumerate(charts.servers(load)):
-        answers = sum(charts.answered(second, name) for second in load.timeline)
-        rows.append((charts.kind(index), name, answers))
+    for index, name in enumerate(names):
+        if answers := sum(charts.answered(second, name) for second in load.timeline):
+            rows.append((charts.kind(index), name, answers))
     return rows
 
 

@@ -9,12 +9,14 @@ from smoke.suites import (
     certificates,
     chat,
     code,
+    edges,
     exposure,
     image,
     keys,
     monitoring,
     persistence,
     rate_limit,
+    reports,
     sessions,
     split,
 )
@@ -43,5 +45,7 @@ SUITES: Mapping[str, Suite] = {
     "persistence": persistence.suite,
     "monitoring": monitoring.suite,
     "backups": backups.suite,
+    "edges": edges.suite,
+    "reports": reports.suite,
     "rate-limit": rate_limit.suite,
 }

@@ -12,7 +12,6 @@ from typing import Any
 from deploys import clock, docker, firewall, kernel, packages, sshd
 from deploys.banner import greeting
 from deploys.facts.machine import Machine
-from inventory.flows import flows_into
 from inventory.hardware import OS_RELEASES
 from inventory.model import Site
 from inventory.ssh import write_ssh_config
@@ -42,7 +41,7 @@ def texts(site: Site, host_name: str) -> dict[str, str]:
         "daemon.json": docker.daemon_settings(site, host, RELEASE),
         "journald.conf": render("journald/hearth.conf.j2"),
         "motd": greeting(site, host_name),
-        "nftables.conf": firewall.ruleset(rules, flows_into(site, host_name)),
+        "nftables.conf": firewall.ruleset(rules, site, host_name),
         "sshd.conf": sshd.settings(RELEASE),
         "sysctl.conf": kernel.sysctls([p.kind.sysctls for p in site.on_host(host_name)]),
     }

@@ -37,7 +37,7 @@ from pyinfra_cli.exceptions import WrappedError
 import inventory.loading
 import inventory.paths
 import inventory.ssh
-from deploys import firewall, reboots
+from deploys import firewall, kubernetes, reboots
 from tests.deploys.record import Event, Run
 
 Answers = dict[str, Any]
@@ -59,12 +59,14 @@ class Script:
     Attributes:
         answers: to what facts ask.
         reactions: its answers from then on, by words of a command that it has carried out.
+        says: what other commands say, by words that they have.
         fails: what commands say that do not succeed, by words that they have.
         lets_in: whether the operator's ssh can make a new connection.
     """
 
     answers: Answers
     reactions: Mapping[str, Answers] = field(default_factory=dict)
+    says: Mapping[str, str] = field(default_factory=dict)
     fails: Mapping[str, str] = field(default_factory=dict)
     lets_in: bool = True
 
@@ -111,12 +113,13 @@ class _Machine(FakeConnector):  # type: ignore[misc] # to the checker pyinfra ha
             if self.state.is_executing and not arguments["_sudo"]:
                 self.run.unprivileged.append(f"{self.host.name}: {text}")
             return self._answer(text)
-        self._note(text, root=arguments["_sudo"])
+        self._note(text, arguments.get("_stdin") or "", root=arguments["_sudo"])
         for word in (word for word in self._script.reactions if word in text):
             self._answers |= self._script.reactions[word]
         for word in (word for word in self._script.fails if word in text):
             return False, CommandOutput([OutputLine("stderr", self._script.fails[word])])
-        return True, CommandOutput([])
+        said = next((said for word, said in self._script.says.items() if word in text), "")
+        return True, CommandOutput([OutputLine("stdout", line) for line in said.splitlines()])
 
     def put_file(self, source: Any, path: str, *_: Any, **arguments: Any) -> bool:
         self._note(f"put {path}", source.getvalue(), root=arguments["_sudo"])
@@ -190,6 +193,7 @@ def _stage(run: Run, site: str, scripts: Mapping[str, Script], folder: Path) -> 
         pyinfra.api.inventory: {"get_all_connectors": _connectors},
         inventory.loading: {"load": _load},
         reboots: {"time": clock, "gevent": clock, "_outcomes": {}},
+        kubernetes: {"time": clock, "gevent": clock},
         firewall: {"subprocess": here},
         inventory.paths: {"state_dir": folder.joinpath},
         inventory.ssh: {"state_dir": folder.joinpath},

@@ -15,6 +15,8 @@ from tests.deploys.record import INSTALL, Put, Run
 
 BOARDS = "tests/sites/valid/boards.yaml"
 SANDBOX = "tests/sites/valid/boards-sandbox.yaml"
+CLUSTER = "tests/sites/valid/cluster.yaml"
+CLUSTER_VMS = "tests/sites/valid/cluster-vms.yaml"
 RECORDED = PROJECT / "tests" / "deploys" / "recorded"
 
 TRIXIE = {"pi5-trixie": "pi5", "pi4-trixie": "pi4"}
@@ -62,6 +64,9 @@ READY_UNITS = "\n".join(
         unit("nftables.service", "inactive"),
         unit("hearth-firewall.service", "inactive"),
         unit("hearth-metrics.timer"),
+        unit("hearth-pods.service"),
+        unit("containerd.service"),
+        unit("kubelet.service"),
     ]
 )
 
@@ -178,3 +183,8 @@ def _sum_of_key(commands: Iterable[str]) -> str:
 def _stat(mode: str, owner: str) -> str:
     times = " ".join(f"{what}time={NOW_SECONDS}" for what in "amc")
     return f"user={owner} group={owner} mode={mode} {times} size=1 '-'"
+
+
+def directory(mode: str) -> str:
+    """What a machine says of a folder of root's."""
+    return _stat(mode, "root")

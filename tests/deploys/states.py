@@ -12,6 +12,8 @@ from tests.deploys.machines import (
     ACCOUNT,
     BOARDS,
     CGROUPS,
+    CLUSTER,
+    CLUSTER_VMS,
     COMMAND_LINE,
     DISK,
     FILES,
@@ -30,6 +32,7 @@ from tests.deploys.machines import (
     WELL_AGAIN,
     account,
     bare,
+    directory,
     ready,
     unit,
 )
@@ -47,6 +50,17 @@ TIERS = ("pi5-trixie", "agx-r36", "nano-r32", "pi5", "pi4", "pi3")
 """A machine of each tier, in their order."""
 THREE = ("pi5-trixie", "nano-r32", "pi5")
 """The second of them has trouble, in whatever direction they are taken."""
+
+NODES = ("master01", "worker01")
+TOKEN = "abcdef.0123456789abcdef"  # noqa: S105 - the tests' own
+TOLD = {"kubeadm token create": TOKEN, "cat /etc/kubernetes/pki/ca.crt": "-----CA-----"}
+CONFIG, ENCRYPTION = "/etc/hearth/kubernetes/kubeadm.yaml", "/etc/hearth/kubernetes/encryption.yaml"
+KUBELET = "/etc/kubernetes/kubelet.conf"
+VOLUMES = "test -e /var/lib/fixai ||"
+VM = (
+    "os=debian-12\nkernel=6.1.0-31-amd64\nmachine=x86_64\npage_size=4096\n"
+    "memory_kib=8152108\nvirtualization=none\nmodel="
+)
 
 STALE = {
     "pi5": {"daemon.json": "{}\n"},
@@ -112,6 +126,7 @@ def bootstraps() -> Iterator[tuple[str, Run]]:
     yield "sandbox", (sandbox := pyinfra_run("bootstrap", SANDBOX, new, "-y"))
     played = {name: ready(name, sandbox, recorded="sandbox") for name in IN_SANDBOX}
     yield "sandbox, ready", pyinfra_run("bootstrap", SANDBOX, played, "-y")
+    yield from _clusters()
     for what, scripts in _states(first, done):
         yield what, pyinfra_run("bootstrap", BOARDS, scripts, "-y")
     postponed = ("-y", "--data", "reboot=no")
@@ -147,6 +162,37 @@ def _touched(done: Scripts) -> Scripts:
         "orin-nano-r35": {ACCOUNT: "group=docker\nin="},
     }
     return {name: done[name].answering(said) for name, said in answers.items()}
+
+
+def _clusters() -> Iterator[tuple[str, Run]]:
+    """A cluster's machines: bare, as they are when it is made, and with something in the way."""
+    new = {name: bare(name, "sandbox") for name in NODES}
+    new["master01"] = dataclasses.replace(new["master01"], says=TOLD)
+    yield "cluster", (first := pyinfra_run("bootstrap", CLUSTER, new, "-y"))
+    done = {name: ready(name, first, recorded="sandbox") for name in NODES}
+    joined = f"{'0' * 64}  {KUBELET}\n600 root:root {KUBELET}"
+    for name in NODES:
+        files = done[name].answers[FILES] + f"\n{joined}\n{joined.replace(KUBELET, ENCRYPTION)}"
+        done[name] = done[name].answering({FILES: files, VOLUMES: directory("drwx--x--x")})
+    yield "cluster, ready", pyinfra_run("bootstrap", CLUSTER, done, "-y")
+    files = done["master01"].answers[FILES].splitlines()
+    unmade = "\n".join(line for line in files if not line.endswith(CONFIG))
+    stale = done | {"master01": done["master01"].answering({FILES: unmade})}
+    yield "cluster, cut off", pyinfra_run("bootstrap", CLUSTER, stale, "-y")
+    edited = ready("master01", first, recorded="sandbox", **{"kubeadm.yaml": "old"})
+    files = edited.answers[FILES] + f"\n{joined.replace(KUBELET, ENCRYPTION)}"
+    edited = edited.answering({FILES: files, VOLUMES: directory("drwx--x--x")})
+    yield "cluster, edited", pyinfra_run("bootstrap", CLUSTER, done | {"master01": edited}, "-y")
+    tokenless = new | {"master01": dataclasses.replace(new["master01"], says={})}
+    yield "cluster, no token", pyinfra_run("bootstrap", CLUSTER, tokenless, "-y")
+    refused = dataclasses.replace(new["worker01"], fails={"kubeadm join": f"refused {TOKEN}"})
+    yield (
+        "cluster, refused",
+        pyinfra_run("bootstrap", CLUSTER, new | {"worker01": refused}, "-y"),
+    )
+    real = {name: bare(name, "pi5").answering({MACHINE: VM}) for name in NODES}
+    real["master01"] = dataclasses.replace(real["master01"], says=TOLD)
+    yield "cluster, real", pyinfra_run("bootstrap", CLUSTER_VMS, real, "-y")
 
 
 def _command_lines(done: Scripts) -> Scripts:

@@ -465,3 +465,28 @@ def test_heat_and_power_are_what_the_board_says(
     visitor: Visitor, said: str, found: list[str]
 ) -> None:
     assert changed(visitor, "board", said) == found
+
+
+def test_a_clusters_own_programs_have_its_ports_and_others_do_not(visitor: Visitor) -> None:
+    listens = 'tcp   LISTEN 0 4096 *:6443 *:* users:(("{}",pid=7,fd=3))'
+    found = {
+        process: told(
+            visitor,
+            "sandbox",
+            "master01",
+            "ports",
+            site="fixai",
+            changes={"ports": listens.format(process)},
+        )
+        for process in ("kube-apiserver", "nginx")
+    }
+    assert found["kube-apiserver"] == []
+    assert found["nginx"][0].startswith("error: port 6443 of control-plane is taken by nginx")
+
+
+def test_docker_on_a_clusters_machine_is_a_warning_and_none_is_no_finding(visitor: Visitor) -> None:
+    (line,) = told(visitor, "sandbox", "master01", "docker", site="fixai")
+    assert line.startswith("warning: Docker is there: it drops packets")
+    assert "`sudo apt-get remove docker.io`" in line
+    absent = {"docker": "candidate=20.10.24+dfsg1-1"}
+    assert told(visitor, "sandbox", "master01", "docker", site="fixai", changes=absent) == []

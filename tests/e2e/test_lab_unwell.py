@@ -80,3 +80,17 @@ def test_a_gateway_without_limits_and_keys_is_found(lab: Up, tmp_path: Path) -> 
         "chat: let through of a burst of 15",
         "chat: refusals (429) that say when to retry",
     }
+
+
+def test_a_gateway_that_does_not_look_whether_upstreams_live_is_found(
+    lab: Up, tmp_path: Path
+) -> None:
+    it = lab[0]
+    edits = {
+        "default-server check": "default-server",
+        "observe layer4 error-limit [0-9]* on-error mark-down": "",
+        "option redispatch 1": "# &",
+    }
+    with changed(it, HAPROXY, edits):
+        found = failed(it, tmp_path, "--drill", "node-killed")
+    assert "node-killed: answered by an upstream meanwhile" in found

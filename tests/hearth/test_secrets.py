@@ -118,3 +118,15 @@ def test_the_certificate_is_good_now_and_no_longer_than_browsers_bear() -> None:
     made = certificate(generated())
     assert made.not_valid_before_utc < datetime.now(UTC)
     assert made.not_valid_after_utc - datetime.now(UTC) <= timedelta(days=825)
+
+
+def test_the_certificate_names_the_domain_of_the_citizens() -> None:
+    site = load("fixai")
+    settings = {setting.key: setting.value for setting in missing_settings({}, site)}
+    certificate = x509.load_pem_x509_certificate(settings[CERTIFICATE].encode())
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert "fixai.lab" in names.get_values_for_type(x509.DNSName)
+    assert site.fixai
+    moved = site.fixai.model_copy(update={"domain": "city.example"})
+    renewed = missing_settings(settings, site.model_copy(update={"fixai": moved}))
+    assert CERTIFICATE in {setting.key for setting in renewed}

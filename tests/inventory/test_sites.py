@@ -85,7 +85,9 @@ def test_an_overlay_adds_replaces_and_removes(tmp_path: Path) -> None:
 
 
 def test_a_site_that_is_not_there_names_those_that_are() -> None:
-    with pytest.raises(HearthError, match=r"hoomlab: no such site .* name one of homelab, sandbox"):
+    with pytest.raises(
+        HearthError, match=r"hoomlab: no such site .* name one of fixai, homelab, sandbox"
+    ):
         load("hoomlab")
 
 
@@ -108,7 +110,7 @@ def test_the_homelab_is_as_it_was_drawn() -> None:
         for name, route in site.routes.items()
     }
     assert levels == {"chat": (30, 50), "code": (15, 20), "image": (2, 4)}
-    assert (site.sessions.low, site.sessions.high) == (10, 15)
+    assert (site.sessions and (site.sessions.low, site.sessions.high)) == (10, 15)
     split = [(u.service, u.weight) for u in site.routes["chat"].upstreams]
     assert split == [("agx0.assistant", 80), ("orin0.assistant", 20)]
     assert site.routes["chat"].fallback == "nano.assistant"

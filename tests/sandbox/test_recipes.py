@@ -21,6 +21,7 @@ from sandbox.images.recipe import Recipe
 from sandbox.plan import plan_for
 from sandbox.rootfs import Layer
 from tools.jars import JAVA
+from tools.versions import KUBERNETES
 
 
 def silent(_line: str) -> None:
@@ -38,7 +39,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             (tmp_path / program / "one.jar").write_text(f"a jar of {program}")
         else:
             (tmp_path / program).write_text(f"the program {program}")
-        monkeypatch.setenv(f"HEARTH_{program.upper()}", str(tmp_path / program))
+        monkeypatch.setenv(catalogue.variable(program), str(tmp_path / program))
     monkeypatch.setattr("sandbox.images.ai.tiny_model", lambda: tmp_path / "ollama")
     return tmp_path
 
@@ -383,3 +384,16 @@ def test_minio_may_be_left_out_of_its_command(tmp_path: Path, command: list[str]
     )
 
     assert said.stdout == "server /data\n"
+
+
+def test_kubernetes_parts_are_served_under_the_version_that_kubeadm_asks_for(
+    built: list[str],
+) -> None:
+    images.build_all(["kube-scheduler", "etcd"], silent)
+
+    assert built
+    tags = images.root() / "docker/registry/v2/repositories/hearth"
+    assert {"sandbox", f"v{KUBERNETES}"} <= {
+        path.name for path in (tags / "kube-scheduler/_manifests/tags").iterdir()
+    }
+    assert not (tags / f"etcd/_manifests/tags/v{KUBERNETES}").exists()

@@ -12,7 +12,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from smoke.load.record import LoadRecord, Mark, Second
-from smoke.report.charts import percentile_chart, timeline_chart
+from smoke.report.charts import percentile_chart, servers, timeline_chart
 from smoke.report.page import page
 from tests.smoke.loads import ENVIRONMENT, FEW, FREE, LOST, SOON, STEADY, SURE, load_of, report_of
 
@@ -168,6 +168,10 @@ def test_differences_from_the_last_run_are_there() -> None:
     assert "which came to “fail”" in text
 
 
+def timeline(load: LoadRecord, width: float) -> ET.Element:
+    return svg(timeline_chart(load, servers([load]), width))
+
+
 def test_the_curves_are_the_histograms_and_the_last_run_s_are_apart() -> None:
     chart = svg(percentile_chart(STEADY, STEADY, 800))
     assert [len(styled(chart, style)) for style in ("now", "before")] == [2, 2]
@@ -178,7 +182,7 @@ def test_the_curves_are_the_histograms_and_the_last_run_s_are_apart() -> None:
 
 
 def test_the_bars_are_stacked_by_server_with_failures_on_top() -> None:
-    chart = svg(timeline_chart(load_of([0.1] * 40, failed=2), 800))
+    chart = timeline(load_of([0.1] * 40, failed=2), 800)
     first = [
         (bar.get("fill"), float(bar.get("y", 0))) for bar in styled(chart, "bar")[0].iter("rect")
     ]
@@ -191,7 +195,7 @@ def test_the_bars_are_stacked_by_server_with_failures_on_top() -> None:
 
 
 def test_a_mark_is_a_labelled_line_where_it_happened() -> None:
-    chart = svg(timeline_chart(load_of([0.1] * 40, marks=(Mark(5, "agx0 killed"),)), 800))
+    chart = timeline(load_of([0.1] * 40, marks=(Mark(5, "agx0 killed"),)), 800)
     (line,) = styled(chart, "mark")
     assert line.get("x1") == line.get("x2") == "422"  # the middle of 58 to 786
     assert "agx0 killed" in labels(chart)
@@ -201,7 +205,7 @@ def test_a_mark_is_a_labelled_line_where_it_happened() -> None:
 @pytest.mark.parametrize("width", [340, 1080])
 def test_labels_of_marks_overlap_neither_each_other_nor_the_edge(width: float) -> None:
     marks = tuple(Mark(at, f"event {at} of a drill") for at in (1.0, 1.2, 4.0, 9.0, 9.5, 9.9))
-    chart = svg(timeline_chart(load_of([0.1] * 40, marks=marks), width))
+    chart = timeline(load_of([0.1] * 40, marks=marks), width)
     spans = [
         (float(e.get("y", 0)), float(e.get("x", 0)), float(e.get("x", 0)) + 6.6 * len(e.text or ""))
         for e in styled(chart, "mark-label")
@@ -214,17 +218,27 @@ def test_labels_of_marks_overlap_neither_each_other_nor_the_edge(width: float) -
 
 
 def test_a_long_load_is_drawn_in_bars_wide_enough_to_see() -> None:
-    chart = svg(timeline_chart(load_of([0.1] * 2400), 340))
+    chart = timeline(load_of([0.1] * 2400), 340)
     bars = styled(chart, "bar")
     assert 30 < len(bars) < 100
     assert "second 0 to 9: due 4," in (bars[0].findtext("title") or "")
+
+
+def test_a_server_looks_the_same_in_every_chart_of_a_page() -> None:
+    one = load_of([0.1] * 40)
+    fewer = tuple(
+        replace(second, by_server={"orin0.assistant": second.complete}) for second in one.timeline
+    )
+    text = page(report_of(SOON, loads=(one, replace(one, name="other", timeline=fewer))))
+    styles = re.findall(r'fill="url\(#(server\d)\)"', text.partition("Load: other")[2])
+    assert set(styles) == {"server1"}  # agx0 is server0, although it answered nothing here
 
 
 EMPTY = LoadRecord("chat", 1793491200.0, 0.0, "nothing", {}, ())
 
 
 def test_a_load_without_answers_has_no_charts_and_breaks_nothing() -> None:
-    assert percentile_chart(EMPTY, STEADY, 800) == timeline_chart(EMPTY, 800) == ""
+    assert percentile_chart(EMPTY, STEADY, 800) == timeline_chart(EMPTY, [], 800) == ""
     silent = replace(
         EMPTY, histograms=load_of([]).histograms, seconds=1, timeline=(Second(0, 0, 0, 0, 0.0, {}),)
     )

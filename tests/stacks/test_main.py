@@ -19,7 +19,7 @@ stack, settings, other = sys.argv[1], dict(a.split("=") for a in sys.argv[3:]), 
 pulumi.get_stack = lambda: stack
 pulumi.Config = lambda: types.SimpleNamespace(get=settings.get, require_secret=lambda key: key)
 import stacks
-for name in ("homelab", "production"):
+for name in ("homelab", "production", "fixai"):
     stub = types.ModuleType(f"stacks.{name}")
     stub.declare = lambda what, *_, name=name: print(name, what.name)
     stub.secrets_from = lambda *_: None
@@ -44,6 +44,10 @@ def test_an_environments_name_is_a_stack_on_aws(name: str) -> None:
 
 def test_a_sites_name_is_a_stack_of_machines() -> None:
     assert declared("homelab", "pulumi_aws") == ["homelab homelab", "False"]
+
+
+def test_a_site_with_fixai_is_a_stack_of_kubernetes_alone() -> None:
+    assert declared("fixai", "pulumi_docker") == ["fixai fixai", "False"]
 
 
 def test_a_stack_of_another_name_says_which_file(tmp_path: Path) -> None:

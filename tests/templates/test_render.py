@@ -22,6 +22,7 @@ NGINX = {
     "fallbacks": [],
     "grafana": None,
 }
+NO_CLUSTER: dict[str, tuple[str, ...]] = {"own_networks": (), "own_sources": ()}
 RULE = re.compile(r'(tcp|udp) dport (\d+) ip saddr \{ (.+) \} accept comment "(.+)"')
 
 
@@ -35,7 +36,7 @@ def rules(text: str) -> set[tuple[str, int, tuple[str, ...], str]]:
     ("template", "missing"),
     [
         ("haproxy/haproxy.cfg.j2", "settings"),
-        (FIREWALL, "ssh_port"),
+        (FIREWALL, "own_networks"),
         ("nginx/nginx.conf.j2", "response_timeout_seconds"),
         ("redis/redis.conf.j2", "password"),
     ],
@@ -49,19 +50,21 @@ def test_a_value_that_nobody_gave_is_an_error(template: str, missing: str) -> No
 def test_the_firewall_opens_each_declared_flow_and_no_other(host: str) -> None:
     flows = flows_into(load("homelab"), host)
     expected = {(f.protocol, f.port, tuple(str(s) for s in f.sources), f.reason) for f in flows}
-    text = render(FIREWALL, flows=flows, ssh_port=SSH_PORT)
+    text = render(FIREWALL, flows=flows, ssh_port=SSH_PORT, **NO_CLUSTER)
     assert rules(text) == expected
     assert text.count("accept comment") == len(flows)
 
 
 def test_a_flow_from_several_machines_is_one_rule() -> None:
     sources = (IPv4Network("192.168.1.147/32"), IPv4Network("192.168.1.154/32"))
-    text = render(FIREWALL, flows=[Flow(5432, sources, "postgres")], ssh_port=SSH_PORT)
+    text = render(
+        FIREWALL, flows=[Flow(5432, sources, "postgres")], ssh_port=SSH_PORT, **NO_CLUSTER
+    )
     assert rules(text) == {("tcp", 5432, ("192.168.1.147/32", "192.168.1.154/32"), "postgres")}
 
 
 def test_the_firewall_drops_what_no_rule_admits() -> None:
-    text = render(FIREWALL, flows=[], ssh_port=SSH_PORT)
+    text = render(FIREWALL, flows=[], ssh_port=SSH_PORT, **NO_CLUSTER)
     assert rules(text) == set()
     lines = [line.strip() for line in text.splitlines()]
     assert lines[-3:] == ["drop", "}", "}"]
@@ -112,3 +115,10 @@ def test_redis_keeps_its_data_where_it_is_durable(kept: str, *, durable: bool) -
     assert f"appendonly {kept}" in text
     assert "requirepass the-password" in text
     assert "maxmemory 1024" in text
+
+
+def test_a_clusters_own_networks_are_closed_before_anything_is_admitted() -> None:
+    own = {"own_networks": ["10.244.0.0/16"], "own_sources": ["10.244.0.0/16", "10.20.0.11/32"]}
+    lines = [x.strip() for x in render(FIREWALL, flows=[], ssh_port=SSH_PORT, **own).splitlines()]
+    closed = "ip daddr { 10.244.0.0/16 } ip saddr != { 10.244.0.0/16, 10.20.0.11/32 } drop"
+    assert lines.index(closed) < lines.index("fib daddr type != local accept")

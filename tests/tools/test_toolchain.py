@@ -15,7 +15,7 @@ import pytest
 from inventory.errors import HearthError
 from inventory.paths import cache_dir
 from tools import __main__ as command
-from tools import downloads, go_build, toolchain
+from tools import downloads, go_build, toolchain, versions
 from tools.lock import exclusive
 from tools.programs import PROGRAMS
 
@@ -390,3 +390,44 @@ def test_the_command_tells_where_the_programs_are(
 
 def _builds(fakes: Fakes) -> list[str]:
     return [call for call in fakes.calls() if call.startswith("build ")]
+
+
+def _with_docker(fakes: Fakes) -> None:
+    fakes.program("pulumi", "3.240.0")
+    fakes.program("pulumi-language-python", "")
+    fakes.program("pulumi-resource-docker", DOCKER)
+
+
+def test_the_kubernetes_plugin_is_hearths_own_where_no_other_is_to_be_had(fakes: Fakes) -> None:
+    _with_docker(fakes)
+    plugin = toolchain.ensure(_silent, docker=False, kubernetes=True).parts[2]
+    assert str(plugin) == (
+        f"kubernetes plugin {versions.kubernetes_plugin()}: part of Hearth, because no "
+        "pulumi-resource-kubernetes is on PATH and the vendor could not be reached (refused)"
+    )
+    link = toolchain.bin_dir() / "pulumi-resource-kubernetes"
+    assert "tools.kubernetes_plugin" in link.read_text()
+    toolchain.ensure(_silent)
+    assert link.exists(), "another stack's toolchain took it away"
+
+
+def test_an_official_kubernetes_plugin_on_path_takes_its_place(
+    fakes: Fakes, tmp_path: Path
+) -> None:
+    _with_docker(fakes)
+    ours = toolchain.ensure(_silent, docker=False, kubernetes=True).parts[2]
+    there = fakes.bin / "pulumi-resource-kubernetes"
+    shutil.copy(ours.path, there)
+    shutil.rmtree(tmp_path / "cache")
+    found = toolchain.ensure(_silent, docker=False, kubernetes=True)
+    assert found.parts[2].path == there
+    assert found.parts[2].version == versions.kubernetes_plugin()
+    assert not (found.bin_dir / there.name).exists()
+
+
+def test_a_kubernetes_plugin_that_does_not_answer_is_passed_over(fakes: Fakes) -> None:
+    _with_docker(fakes)
+    there = fakes.program("pulumi-resource-kubernetes", "")
+    plugin = toolchain.ensure(_silent, docker=False, kubernetes=True).parts[2]
+    assert plugin.way == "build"
+    assert plugin.why.startswith(f"{there} is of no known version")

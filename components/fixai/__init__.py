@@ -1,0 +1,1 @@
+"""FixAI on Kubernetes: one component a subject, each usable by itself."""

@@ -1,0 +1,1 @@
+"""FixAI's services: one image, a role a process (`python -m services.fixai ROLE`)."""

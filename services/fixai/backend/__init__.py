@@ -1,0 +1,1 @@
+"""The API for citizens: accounts, reports, comments, live updates."""
