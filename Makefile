@@ -34,7 +34,8 @@ test: setup $(VENV)/.dev lint unit ## Every check and test, the real lab include
 	@$(BIN)/pytest -q -m e2e --durations=10 tests/tools tests/e2e
 
 unit: setup-cloud $(VENV)/.dev $(CHECKOV)/.run ## The tests that need no machine
-	@$(BIN)/pytest -q -n 2 --dist loadgroup -m "not e2e" --ignore tests/smoke
+	@$(BIN)/pytest -q -n 2 -m "not e2e" --ignore tests/smoke --ignore tests/services/fixai
+	@$(BIN)/pytest -q tests/services/fixai  # by itself: one Kafka and one Cassandra for all
 	@$(BIN)/pytest -q tests/smoke  # by itself: it measures times
 
 lint: $(VENV)/.dev ## Formatting, lint, types, who may import whom

@@ -15,14 +15,6 @@ from tests.services.fixai.stacks import Stack
 
 REDIS_PASSWORD = "redis-secret"  # noqa: S105 - of a server that lives for a session
 ACCESS_KEY, SECRET_KEY = "fixai", "minio-secret"
-SERVERS = {"zookeeper_server", "kafka_server", "cassandra_server", "minio_server"}
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Have one worker run all tests of the large servers, so that they are started once."""
-    for item in items:
-        if SERVERS & set(getattr(item, "fixturenames", ())):
-            item.add_marker(pytest.mark.xdist_group("fixai"))
 
 
 def need(*programs: str) -> None:

@@ -28,8 +28,8 @@ from tests.ports import free_port
 from tools import toolchain
 from tools.jars import ensure_jars
 
-START_SECONDS = 90.0
-"""Cassandra takes ten on an idle computer."""
+START_SECONDS = 180.0
+"""Cassandra takes ten on an idle computer, and many times that on a busy one."""
 FILES: dict[str, Callable[[], tuple[File, ...]]] = {
     "cassandra": cluster.cassandra_files,
     "kafka": cluster.kafka_files,
@@ -178,6 +178,8 @@ def cassandra(folder: Path) -> Iterator[Server]:
         "JVM_EXTRA_OPTS": f"{cluster.ALONE} -Dcassandra.storagedir={folder}/data",
     }
     with running([entry(folder), configuration], folder, port, environment) as server:
+        # It listens a moment before it has the account.
+        wait_until(lambda: "Created default superuser role" in said(server.log), server.log)
         yield server
 
 
@@ -288,12 +290,36 @@ def wait_for(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
     Raises:
         HearthError: The process ended or takes too long, with its last words.
     """
+
+    def listens() -> bool:
+        if process.poll() is not None:
+            raise HearthError(f"it ended; it said:\n{last_words(log)}")
+        return accepts(port)
+
+    wait_until(listens, log)
+
+
+def wait_until(true: Callable[[], bool], log: Path) -> None:
+    """Return once something is true.
+
+    Raises:
+        HearthError: It takes too long, with the last words of the server.
+    """
     deadline = time.monotonic() + START_SECONDS
-    while not accepts(port):
-        if process.poll() is not None or time.monotonic() > deadline:
-            said = "\n".join(log.read_text(errors="replace").splitlines()[-_LINES:])
-            raise HearthError(f"{process.args!r}: it does not listen on {port}; it said:\n{said}")
+    while not true():
+        if time.monotonic() > deadline:
+            raise HearthError(f"it is not ready after {START_SECONDS} s: {last_words(log)}")
         time.sleep(0.05)
+
+
+def said(log: Path) -> str:
+    """Everything that a server said so far."""
+    return log.read_text(errors="replace")
+
+
+def last_words(log: Path) -> str:
+    """The end of that."""
+    return "\n".join(said(log).splitlines()[-_LINES:])
 
 
 def accepts(port: int) -> bool:
