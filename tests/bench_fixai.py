@@ -36,8 +36,8 @@ from tests.services.fixai.stacks import Stack
 
 ROLES = ("outbox", "description", "clustering", "incidents")
 PRICES = {"gemini-2.5-flash": (0.30, 2.50), "gemini-embedding-001": (0.15, 0.0)}
-"""Dollars a million tokens, in and out; assumed: the list prices as remembered from 2025, not
-looked up. Check ai.google.dev/gemini-api/docs/pricing before building on them."""
+"""Dollars a million tokens, in and out. Embeddings: opencode.ai/data, read on 2026-11-22; the model:
+assumed, the list price as known from 2025. Check ai.google.dev/gemini-api/docs/pricing."""
 _AT_ONCE = 32
 _ASKED = 50
 _PATIENCE_SECONDS = 1800.0
