@@ -1020,10 +1020,11 @@ def _can_boot(site: Site) -> bool:
     from sandbox import requirements  # noqa: PLC0415
 
     try:
-        if requirements.missing_packages():
+        plan = lab_of(site).plan
+        if requirements.missing_packages(plan):
             with step("packages of this machine") as progress:
-                requirements.install(progress)
-        requirements.require(lab_of(site).plan)
+                requirements.install(plan, progress)
+        requirements.require(plan)
     except HearthError as error:
         err.print(f"the sandbox cannot run on this machine:\n{escape(str(error))}", style="yellow")
         return False

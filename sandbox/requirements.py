@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from inventory.errors import HearthError
 from inventory.paths import cache_dir
-from sandbox import cgroup, debian
+from sandbox import cgroup, debian, images
 from sandbox.command import run_logged, succeeds
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ TOOLS = {
     # Ollama is compiled here, and parts of it are C++.
     "g++": "g++",
 }
+# What fetches the jars of images that are Java programs.
+JAVA_TOOLS = {"mvn": "maven"}
 INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")
 INOTIFY_PER_MACHINE = 9
 INOTIFY_OTHERS = 64
@@ -74,12 +76,12 @@ def require(plan: LabPlan) -> None:
 
 def check(plan: LabPlan) -> list[Lack]:
     """Everything that this computer lacks for a lab."""
-    if basics := list(check_basics()):
+    if basics := list(check_basics(plan)):
         return basics
     return [*check_groups(), *check_kernel(plan), *check_room(plan)]
 
 
-def check_basics() -> Iterator[Lack]:
+def check_basics(plan: LabPlan) -> Iterator[Lack]:
     """Without these, the other questions cannot even be asked."""
     if platform.system() != "Linux":
         yield Lack("the sandbox runs on Linux only", platform.system(), "use a Linux computer")
@@ -88,31 +90,36 @@ def check_basics() -> Iterator[Lack]:
         yield Lack("root is needed", f"user id {os.geteuid()}", "run the command with sudo")
     if platform.machine() not in debian.ARCHITECTURES:
         yield Lack("no lab for this processor", platform.machine(), "use x86_64 or aarch64")
-    if missing := missing_packages():
+    if missing := missing_packages(plan):
         remedy = f"install them: apt-get install {' '.join(missing)}"
-        yield Lack("programs are missing", ", ".join(missing_tools()) or "keyring", remedy)
+        yield Lack("programs are missing", ", ".join(missing_tools(plan)) or "keyring", remedy)
 
 
-def missing_tools() -> list[str]:
+def tools(plan: LabPlan) -> dict[str, str]:
+    """The programs that a lab needs, and the Debian package of each."""
+    return TOOLS | (JAVA_TOOLS if images.need_jars(plan.images) else {})
+
+
+def missing_tools(plan: LabPlan) -> list[str]:
     """The programs that are not on PATH."""
-    return [tool for tool in TOOLS if shutil.which(tool) is None]
+    return [tool for tool in tools(plan) if shutil.which(tool) is None]
 
 
-def missing_packages() -> list[str]:
+def missing_packages(plan: LabPlan) -> list[str]:
     """The Debian packages that bring what is missing."""
-    missing = {TOOLS[tool] for tool in missing_tools()}
+    missing = {tools(plan)[tool] for tool in missing_tools(plan)}
     if not debian.KEYRING.exists():
         missing.add("debian-archive-keyring")
     return sorted(missing)
 
 
-def install(progress: Progress) -> None:
+def install(plan: LabPlan, progress: Progress) -> None:
     """Install what is missing, on a host with apt.
 
     Raises:
         HearthError: There is no apt, or it fails.
     """
-    missing = missing_packages()
+    missing = missing_packages(plan)
     if not missing:
         return
     listed = " ".join(missing)

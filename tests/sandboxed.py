@@ -23,9 +23,10 @@ def why_not(site_file: Path, how: str) -> str:
     from sandbox import requirements  # noqa: PLC0415
 
     try:
-        if requirements.missing_packages():
-            requirements.install(print)
-        requirements.require(lab_of(load(str(site_file))).plan)
+        plan = lab_of(load(str(site_file))).plan
+        if requirements.missing_packages(plan):
+            requirements.install(plan, print)
+        requirements.require(plan)
     except HearthError as error:
         return str(error)
     return ""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Progress = Callable[[str], None]
 
 PINNED = Path(__file__).resolve().parent / "maven"
-PROGRAMS = ("cassandra", "kafka", "zookeeper")
+JAVA = frozenset(("cassandra", "kafka", "zookeeper"))
 MAVEN = "mvn"
 _COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
 _LINES_OF_ERROR = 3
@@ -59,16 +59,11 @@ def pinned(name: str) -> list[Jar]:
     return [_jar(line) for line in lines]
 
 
-def version(name: str, artifact: str) -> str:
-    """The version of one of a program's jars."""
-    return next(jar.version for jar in pinned(name) if jar.artifact == artifact)
-
-
 def ensure_jars(names: Iterable[str], progress: Progress) -> dict[str, Path]:
     """The jars of these programs, fetched where they are missing.
 
     Args:
-        names: Which of `PROGRAMS`.
+        names: Which of `JAVA`.
         progress: Takes short lines for people.
 
     Returns:
@@ -186,7 +181,7 @@ def _jar(line: str) -> Jar:
 
 if __name__ == "__main__":  # `make lock`
     try:
-        for program in PROGRAMS:
+        for program in sorted(JAVA):
             lock(program)
     except HearthError as error:
         sys.exit(f"error: {error}")

@@ -11,6 +11,6 @@ version and a digest of its recipe, so that a changed recipe is a new image.
 """
 
 from sandbox.images.build import TAG, build_all, references, root
-from sandbox.images.catalogue import kinds_of
+from sandbox.images.catalogue import kinds_of, need_jars
 
-__all__ = ["TAG", "build_all", "kinds_of", "references", "root"]
+__all__ = ["TAG", "build_all", "kinds_of", "need_jars", "references", "root"]

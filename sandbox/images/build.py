@@ -61,10 +61,12 @@ def build_missing(wanted: Sequence[Recipe], progress: Progress) -> None:
         base = threads.submit(packed_layer, rootfs.BASE)
         for below in shared(wanted):
             rootfs.build(below, progress)
-        layers = [threads.submit(rootfs.build, recipe.layer, progress) for recipe in wanted]
+        # Images that differ in their settings alone have one.
+        uppermost = dict.fromkeys(recipe.layer for recipe in wanted)
+        layers = {layer: threads.submit(rootfs.build, layer, progress) for layer in uppermost}
         base.result()
-        for recipe, layer in zip(wanted, layers, strict=True):
-            layer.result()
+        for recipe in wanted:
+            layers[recipe.layer].result()
             publish(recipe)
             progress(f"packed {recipe.record.read_text().strip()}")
 

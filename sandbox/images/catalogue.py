@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from inventory.errors import HearthError
 from sandbox.images import ai, cluster, data, gateway, monitoring, python, web
 from sandbox.images.recipe import Recipe, repository
+from tools.jars import JAVA, ensure_jars
 
 if TYPE_CHECKING:
     from sandbox.plan import Progress
@@ -23,7 +24,7 @@ class Entry:
     Args:
         make: Its recipe, from the programs that it is made of.
         programs: Their names, in that order: among `tools.programs.PROGRAMS` those that are a
-            file, among `tools.jars.PROGRAMS` those that are a folder of jars.
+            file, among `tools.jars.JAVA` those that are a folder of jars.
     """
 
     make: Callable[..., Recipe]
@@ -78,6 +79,15 @@ def kinds_of(references: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted({kind for kind in found.values() if kind}))
 
 
+def need_jars(references: Iterable[str]) -> bool:
+    """Whether one of these images is a Java program.
+
+    Raises:
+        HearthError: One of them cannot be built here.
+    """
+    return any(JAVA & set(CATALOGUE[kind].programs) for kind in kinds_of(references))
+
+
 def recipes(kinds: Iterable[str], progress: Progress) -> list[Recipe]:
     """The recipes of these kinds; programs that they are made of are built."""
     entries = [CATALOGUE[kind] for kind in kinds]
@@ -90,8 +100,6 @@ def programs(names: Iterable[str], progress: Progress) -> dict[str, Path]:
     given = {name: os.environ.get(f"HEARTH_{name.upper()}") for name in names}
     found = {name: Path(path) for name, path in given.items() if path}
     if missing := [name for name, path in given.items() if not path]:
-        from tools.jars import PROGRAMS as JAVA  # noqa: PLC0415 - fetches; only where needed
-        from tools.jars import ensure_jars  # noqa: PLC0415
         from tools.toolchain import ensure_programs  # noqa: PLC0415 - builds; only where needed
 
         found |= ensure_jars([name for name in missing if name in JAVA], progress)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from inventory.errors import HearthError
 from inventory.paths import PROJECT
 from sandbox import rootfs
 from sandbox.images import python
@@ -33,32 +34,40 @@ LOGBACK = """\
     <target>System.{stream}</target>
     <encoder><pattern>%d{{ISO8601}} %level %msg \\(%logger{{20}}\\)%n</pattern></encoder>
   </appender>
+  <logger name="org.apache.cassandra.config.Config" level="WARN"/>
   <root level="{level}"><appender-ref ref="output"/></root>
 </configuration>
 """
 
-KAFKA_METRICS = r"""lowercaseOutputName: true
-includeObjectNames:
-- kafka.server:type=BrokerTopicMetrics,*
-- kafka.server:type=ReplicaManager,*
+KAFKA_METRICS = r"""includeObjectNames:
+- kafka.server:type=BrokerTopicMetrics,name=BytesInPerSec,*
+- kafka.server:type=BrokerTopicMetrics,name=BytesOutPerSec,*
+- kafka.server:type=BrokerTopicMetrics,name=MessagesInPerSec,*
+- kafka.server:type=ReplicaManager,name=OfflineReplicaCount
+- kafka.server:type=ReplicaManager,name=UnderReplicatedPartitions
 - kafka.log:type=Log,name=LogEndOffset,*
 - kafka.log:type=Log,name=Size,*
 rules:
-- pattern: kafka.server<type=BrokerTopicMetrics, name=(.+)PerSec, topic=(.+)><>Count
-  name: kafka_topic_$1_total
+- pattern: kafka.server<type=BrokerTopicMetrics, name=(Bytes|Messages)(In|Out)PerSec, topic=(.+)><>Count
+  name: kafka_topic_$1_$2_total
   type: COUNTER
-  labels: {topic: "$2"}
-- pattern: kafka.server<type=BrokerTopicMetrics, name=(.+)PerSec><>Count
-  name: kafka_broker_$1_total
-  type: COUNTER
-- pattern: kafka.server<type=ReplicaManager, name=(\w+)><>Value
-  name: kafka_replicas_$1
+  labels: {topic: "$3"}
+- pattern: kafka.server<type=ReplicaManager, name=OfflineReplicaCount><>Value
+  name: kafka_replicas_offline
   type: GAUGE
-- pattern: kafka.log<type=Log, name=(\w+), topic=(.+), partition=(\d+)><>Value
-  name: kafka_partition_$1
+- pattern: kafka.server<type=ReplicaManager, name=UnderReplicatedPartitions><>Value
+  name: kafka_partitions_under_replicated
   type: GAUGE
-  labels: {topic: "$2", partition: "$3"}
-"""
+- pattern: kafka.log<type=Log, name=LogEndOffset, topic=(.+), partition=(\d+)><>Value
+  name: kafka_partition_end_offset
+  type: GAUGE
+  labels: {topic: "$1", partition: "$2"}
+- pattern: kafka.log<type=Log, name=Size, topic=(.+), partition=(\d+)><>Value
+  name: kafka_partition_bytes
+  type: GAUGE
+  labels: {topic: "$1", partition: "$2"}
+lowercaseOutputName: true
+"""  # noqa: E501 - a pattern is one line
 # Cassandra measures in microseconds.
 CASSANDRA_METRICS = r"""includeObjectNames:
 - org.apache.cassandra.metrics:type=ClientRequest,scope=Read,*
@@ -66,7 +75,8 @@ CASSANDRA_METRICS = r"""includeObjectNames:
 - org.apache.cassandra.metrics:type=Client,name=connectedNativeClients
 - org.apache.cassandra.metrics:type=Compaction,name=PendingTasks
 - org.apache.cassandra.metrics:type=Storage,*
-- org.apache.cassandra.metrics:type=DroppedMessage,*
+- org.apache.cassandra.metrics:type=DroppedMessage,scope=MUTATION_REQ,name=Dropped
+- org.apache.cassandra.metrics:type=DroppedMessage,scope=READ_REQ,name=Dropped
 rules:
 - pattern: org.apache.cassandra.metrics<type=ClientRequest, scope=(\w+), name=Latency><>Count
   name: cassandra_requests_total
@@ -93,7 +103,7 @@ rules:
 - pattern: org.apache.cassandra.metrics<type=Storage, name=Exceptions><>Count
   name: cassandra_exceptions_total
   type: COUNTER
-- pattern: org.apache.cassandra.metrics<type=DroppedMessage, scope=(\w+), name=Dropped><>Count
+- pattern: org.apache.cassandra.metrics<type=DroppedMessage, scope=(\w+)_REQ, name=Dropped><>Count
   name: cassandra_dropped_messages_total
   type: COUNTER
   labels: {kind: "$1"}
@@ -121,6 +131,8 @@ CASSANDRA_OPTIONS = "\n".join(
         *("-Djna.tmpdir=/tmp", ""),
     )
 )
+# A node by itself has nobody to wait for, as it does for half a minute.
+ALONE = "-Dcassandra.skip_wait_for_gossip_to_settle=0 -Dcassandra.superuser_setup_delay_ms=0"
 
 ZOOKEEPER_CONFIGURATION = f"""\
 dataDir=/data
@@ -134,7 +146,13 @@ metricsProvider.httpPort={METRICS_PORT}
 
 def java() -> Layer:
     """Debian's Java, without windows."""
-    return Layer("java", packages=("openjdk-17-jre-headless",))
+    return Layer(
+        "java",
+        packages=("openjdk-17-jre-headless",),
+        # Its installation fails where it cannot put a link to a manual.
+        files=(File("usr/share/man/man1/.keep", ""),),
+        script="rm -r /usr/share/man/man1\njava -version",
+    )
 
 
 def kafka_files() -> tuple[File, ...]:
@@ -205,7 +223,7 @@ def cassandra(jars: Path) -> Recipe:
             "/etc/cassandra/cassandra.yaml",
             9042,
             METRICS_PORT,
-            environment=[f"METRICS_PORT={METRICS_PORT}"],
+            environment=[f"METRICS_PORT={METRICS_PORT}", f"JVM_EXTRA_OPTS={ALONE}"],
         ),
         version_in("cassandra", "cassandra-all"),
     )
@@ -269,13 +287,18 @@ def programs(services: Path) -> Layer:
 
 
 def java_program(kind: str, jars: Path, files: tuple[File, ...]) -> Layer:
-    """A Java program, as a user of its own, over the Java that all share."""
+    """A Java program, as a user of its own, over the Java that all share.
+
+    Raises:
+        HearthError: There are no jars.
+    """
+    found = sorted(jars.glob("*.jar"))
+    if not found:
+        raise HearthError(f"{kind}: no jars ({jars}); correct HEARTH_{kind.upper()}, or unset it")
     return Layer(
         kind,
         files=files,
-        copies=tuple(
-            copied(f"opt/{kind}/libs/{path.name}", path) for path in sorted(jars.glob("*.jar"))
-        ),
+        copies=tuple(copied(f"opt/{kind}/libs/{path.name}", path) for path in found),
         script=add_user(kind, USER, "/data", "/data"),
         offline=True,
         below=java(),

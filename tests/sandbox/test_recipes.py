@@ -20,6 +20,7 @@ from sandbox.images.catalogue import CATALOGUE
 from sandbox.images.recipe import Recipe
 from sandbox.plan import plan_for
 from sandbox.rootfs import Layer
+from tools.jars import JAVA
 
 
 def silent(_line: str) -> None:
@@ -32,7 +33,11 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HEARTH_CACHE", str(tmp_path))
     (tmp_path / "sandbox").mkdir()
     for program in {name for entry in CATALOGUE.values() for name in entry.programs}:
-        (tmp_path / program).write_text(f"the program {program}")
+        if program in JAVA:
+            (tmp_path / program).mkdir()
+            (tmp_path / program / "one.jar").write_text(f"a jar of {program}")
+        else:
+            (tmp_path / program).write_text(f"the program {program}")
         monkeypatch.setenv(f"HEARTH_{program.upper()}", str(tmp_path / program))
     monkeypatch.setattr("sandbox.images.ai.tiny_model", lambda: tmp_path / "ollama")
     return tmp_path
@@ -135,7 +140,7 @@ def test_an_image_that_is_not_built_here_is_refused_with_those_that_are() -> Non
     assert str(caught.value).startswith(
         "registry.images: not built here (hearth/ngnix:sandbox); use hearth/alertmanager, "
     )
-    assert str(caught.value).endswith(", hearth/sonarqube")
+    assert str(caught.value).endswith(", hearth/zookeeper")
 
 
 def test_a_lab_serves_what_its_site_names() -> None:
@@ -240,6 +245,51 @@ def test_an_image_is_published_under_the_name_that_a_site_asks_for(kind: str) ->
     assert images.kinds_of([f"{made.repository}:{images.TAG}"]) == (made.kind,) == (kind,)
 
 
+# Pod Security's profile `restricted` demands the first, and that the rest can be read-only.
+CLUSTER = ("cassandra", "fixai", "gemini", "kafka", "traefik", "zookeeper")
+
+
+@pytest.mark.usefixtures("cache")
+@pytest.mark.parametrize("kind", CLUSTER)
+def test_an_image_of_the_cluster_runs_as_a_user_of_a_number(kind: str) -> None:
+    settings = recipe(kind).settings
+
+    assert int(settings["User"]) > 0
+    assert set(settings.get("Volumes", {})) <= {"/data"}
+
+
+def test_java_programs_share_one_java(built: list[str]) -> None:
+    images.build_all(["kafka", "zookeeper", "cassandra"], silent)
+
+    assert sorted(built) == ["cassandra", "java", "kafka", "zookeeper"]
+    assert layers_of("kafka")[:-1] == layers_of("cassandra")[:-1] == layers_of("zookeeper")[:-1]
+
+
+def test_the_stand_in_for_gemini_is_the_programs_own_layers(built: list[str]) -> None:
+    images.build_all(["fixai", "gemini"], silent)
+
+    assert sorted(built) == ["fixai", "fixai-packages", "python"]
+    assert layers_of("fixai") == layers_of("gemini")
+    assert recipe("gemini").settings["Cmd"] == ["gemini"]
+
+
+@pytest.mark.usefixtures("cache")
+def test_another_jar_is_a_new_image(cache: Path) -> None:
+    before = recipe("kafka").key
+
+    (cache / "kafka/two.jar").write_text("another")
+
+    assert recipe("kafka").key != before
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_java_program_without_jars_is_refused(cache: Path) -> None:
+    (cache / "kafka/one.jar").unlink()
+
+    with pytest.raises(HearthError, match=r"kafka: no jars \(.*\); correct HEARTH_KAFKA"):
+        recipe("kafka")
+
+
 @pytest.mark.usefixtures("cache")
 def test_a_rebuilt_program_is_a_new_image(cache: Path) -> None:
     before = recipe("loki").key
@@ -304,6 +354,10 @@ def test_changed_requirements_are_another_layer(tmp_path: Path) -> None:
         ),
         (web.lock_file("pgadmin"), {"pgadmin4", "gunicorn"}),
         (PROJECT / "services/jupyterhub/requirements.txt", {"jupyterhub", "jupyterlab", "ollama"}),
+        (
+            PROJECT / "services/fixai/requirements.txt",
+            {"fastapi", "aiokafka", "cassandra-driver", "redis", "google-genai"},
+        ),
     ],
 )
 def test_packages_are_pinned_by_digest_and_name_no_server(path: Path, packages: set[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
@@ -54,6 +55,15 @@ def test_everything_missing_is_told_in_one_error(monkeypatch: pytest.MonkeyPatch
         "host: root is needed (user id 1000); run the command with sudo",
         "host: programs are missing (nc); install them: apt-get install netcat-openbsd",
     ]
+
+
+def test_maven_is_needed_where_an_image_is_made_of_jars(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda tool: None if tool == "mvn" else tool)
+    monkeypatch.setattr(debian, "KEYRING", Path("/"))
+
+    assert requirements.missing_packages(replace(plan(), images=("hearth/redis:sandbox",))) == []
+    with_kafka = replace(plan(), images=("hearth/redis:sandbox", "hearth/kafka:sandbox"))
+    assert requirements.missing_packages(with_kafka) == ["maven"]
 
 
 def test_too_few_inotify_instances_come_with_the_command(

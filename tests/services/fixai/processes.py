@@ -47,12 +47,14 @@ class Server:
         home: its folder.
         log: what it said so far.
         pid: its process.
+        metrics: the port of its figures for Prometheus; 0 where it has none.
     """
 
     port: int
     home: Path
     log: Path
     pid: int
+    metrics: int = 0
 
     @property
     def address(self) -> str:
@@ -123,7 +125,11 @@ def kafka(
     properties = kafka_properties(folder, port, zookeeper_address) | dict(settings or {})
     configuration = folder / "server.properties"
     configuration.write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
-    environment = {"KAFKA_HOME": str(home), "CLUSTER_ID": cluster.OFFICIAL_CLUSTER_ID}
+    environment = {
+        "KAFKA_HOME": str(home),
+        "CLUSTER_ID": cluster.OFFICIAL_CLUSTER_ID,
+        "METRICS_PORT": str(free_port()),
+    }
     with running([entry(folder), configuration], folder, port, environment) as server:
         yield server
 
@@ -168,8 +174,8 @@ def cassandra(folder: Path) -> Iterator[Server]:
     environment = {
         "CASSANDRA_HOME": str(home),
         "JMX_PORT": str(free_port()),
-        "JVM_EXTRA_OPTS": "-Dcassandra.skip_wait_for_gossip_to_settle=0 "
-        f"-Dcassandra.superuser_setup_delay_ms=0 -Dcassandra.storagedir={folder}/data",
+        "METRICS_PORT": str(free_port()),
+        "JVM_EXTRA_OPTS": f"{cluster.ALONE} -Dcassandra.storagedir={folder}/data",
     }
     with running([entry(folder), configuration], folder, port, environment) as server:
         yield server
@@ -272,7 +278,8 @@ def running(
         stack.callback(process.wait)
         stack.callback(process.kill)
         wait_for(process, port, log)
-        yield Server(port, folder, log, process.pid)
+        metrics = int(environment.get("METRICS_PORT", 0))
+        yield Server(port, folder, log, process.pid, metrics)
 
 
 def wait_for(process: subprocess.Popen[bytes], port: int, log: Path) -> None:

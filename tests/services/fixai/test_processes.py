@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import socket
 import subprocess
 import urllib.request
@@ -55,12 +56,23 @@ async def sent_and_read(server: Server, topic: str, text: bytes) -> bytes | None
         return message.value  # type: ignore[no-any-return]
 
 
+def figures(server: Server) -> str:
+    """What it tells Prometheus."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{server.metrics}/metrics", timeout=10) as answer:
+        return str(answer.read().decode())
+
+
 def test_a_broker_without_zookeeper_passes_messages_on(kafka_server: Server) -> None:
     make_topic(kafka_server, "alone")
 
     assert asyncio.run(sent_and_read(kafka_server, "alone", b"one")) == b"one"
     bootstrap = ("--bootstrap-server", kafka_server.address)
-    assert tool(kafka_server, "kafka", "kafka-consumer-groups", *bootstrap, "--list") == "g\n"
+    groups = tool(kafka_server, "kafka", "kafka-consumer-groups", *bootstrap, "--list")
+    assert "g" in groups.splitlines()
+    told = figures(kafka_server)
+    assert 'kafka_topic_messages_in_total{topic="alone"} 1.0' in told
+    assert re.search(r'kafka_partition_end_offset\{partition="[01]",topic="alone"\} 1.0', told)
+    assert "kafka_partitions_under_replicated 0.0" in told
 
 
 def test_a_broker_keeps_its_topics_in_zookeeper(zookeeper_server: Server, tmp_path: Path) -> None:
@@ -84,6 +96,7 @@ def test_cassandra_asks_for_a_password_and_knows_itself(cassandra_server: Server
         row = cluster.connect().execute("SELECT release_version FROM system.local").one()
 
     assert row.release_version.startswith("5.0.")
+    assert re.search(r'cassandra_requests_total\{kind="Read"\} [1-9]', figures(cassandra_server))
 
 
 def test_redis_asks_for_its_password(cache_server: Server) -> None:
