@@ -47,9 +47,10 @@ lint: $(VENV)/.dev ## Formatting, lint, types, who may import whom
 drill: setup ## Break the running lab in every way that it should bear, under load
 	@$(BIN)/hearth smoke sandbox --drill all
 
-bench: setup $(VENV)/.bench ## Time sites of 10 to 1,000 hosts, the load engine and the bootstrap beside their peers
+bench: setup $(VENV)/.bench ## Time sites of 10 to 1,000 hosts, the load engine, FixAI and the bootstrap beside its peers
 	@$(BIN)/python -m tests.bench
 	@$(BIN)/python -m tests.bench_load
+	@$(BIN)/python -m tests.bench_fixai
 	@$(BIN)/python -m tests.bench_bootstrap
 
 COMPILE := $(UV) pip compile --quiet pyproject.toml --universal --python-version 3.11 \

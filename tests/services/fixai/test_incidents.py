@@ -64,7 +64,7 @@ def test_a_problem_is_judged_by_all_that_is_said_of_it(
     statements: list[Statement], verdict: Verdict, level: int
 ) -> None:
     for seed in range(3):
-        random.Random(seed).shuffle(statements)
+        random.Random(seed).shuffle(statements)  # noqa: S311 - an order, not a secret
         state = judge(statements, NOW)
         assert state is not None
         assert (state.verdict, state.level) == (verdict, level)
@@ -94,7 +94,7 @@ class Reader(Llm):
     def __init__(self) -> None:
         self.asked = 0
 
-    async def ask(self, task: str, report: Any, form: Any, pictures: Any = ()) -> Any:  # noqa: ARG002
+    async def ask(self, task: str, report: Any, form: Any, pictures: Any = ()) -> Any:  # noqa: ARG002, D102
         self.asked += 1
         read = rules.read(report["text"])
         return Checked(spam=read.spam, state=read.state, reason=read.reason)

@@ -54,7 +54,7 @@ async def desk(key: str = KEY, timeout_seconds: float = 5) -> AsyncIterator[Desk
     config = uvicorn.Config(application(KEY), port=port, log_config=None, lifespan="off")
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve())
-    while not server.started:
+    while not server.started:  # noqa: ASYNC110 - nothing tells of it
         await asyncio.sleep(0.01)
     url, usage, pauses = f"http://127.0.0.1:{port}", Usage(CollectorRegistry()), list[float]()
 
