@@ -128,7 +128,7 @@ class Declared:
         Of every rule between security groups, and of CloudFront's way into the network: its group
         is AWS's own.
         """
-        found = {}
+        found: dict[tuple[str, str, int], None] = {}
         for origin in self.all("aws:cloudfront/vpcOrigin:VpcOrigin"):
             port = int(origin.get("vpcOriginEndpointConfig.httpsPort"))
             for reached in self.meant(origin, "vpcOriginEndpointConfig"):
