@@ -17,6 +17,7 @@ ROLES = {
     "clustering": ("services.fixai.consumers.clustering", "joins reports of the same problem"),
     "incidents": ("services.fixai.consumers.incidents", "checks reports, escalates, closes"),
     "migrate": ("services.fixai.migrate", "makes tables, topics and buckets, then ends"),
+    "backup": ("services.fixai.backup", "copies every table to the object store, then ends"),
     "gemini": ("services.fixai.gemini.role", "stands in for the language model (sandbox only)"),
 }
 
