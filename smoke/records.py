@@ -35,7 +35,8 @@ async def main():
     parts = [TopicPartition(n, p) for n in read for p in consumer.partitions_for_topic(n) or ()]
     ends = await consumer.end_offsets(parts)
     consumer.assign(parts)
-    await consumer.seek_to_beginning(*parts)
+    for part, first in (await consumer.beginning_offsets(parts)).items():
+        consumer.seek(part, first)
     open_ = {part for part in parts if ends[part] > await consumer.position(part)}
     while open_:
         for part, records in (await consumer.getmany(timeout_ms=1000)).items():

@@ -166,7 +166,15 @@ def test_a_connection_that_is_nobodys_business_is_found(
 
     monkeypatch.setattr(edges, "_addresses", addresses)
     monkeypatch.setattr(edges, "python", python)
-    found = run(site, Access("http://127.0.0.1:9", Path("/dev/null")), ["edges"], lambda _: None)
+    assert site.kubernetes
+    enforcing = site.kubernetes.model_copy(update={"enforces_policies": True})
+    strict = site.model_copy(update={"kubernetes": enforcing})
+    access = Access("http://127.0.0.1:9", Path("/dev/null"))
+    lax = run(site, access, ["edges"], lambda _: None)
+    wide = [check for check in lax.checks if "nobody's business" in check.name]
+    assert {check.verdict for check in wide} == {"unjudged"}
+    assert all("enforces no policies" in check.detail for check in wide)
+    found = run(strict, access, ["edges"], lambda _: None)
     verdicts = {check.name: check.verdict for check in found.checks}
     assert verdicts["outbox: connections that it needs"] == "pass"
     assert verdicts["outbox: connections that are nobody's business"] == "pass"
