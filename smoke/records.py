@@ -29,10 +29,15 @@ FIRST, GROUPS, WANTED = sys.argv[1], sys.argv[2].split(","), set(sys.argv[3:])
 async def main():
     consumer = AIOKafkaConsumer(bootstrap_servers=SERVERS, enable_auto_commit=False)
     await consumer.start()
-    names = sorted(await consumer.topics())
+    admin = AIOKafkaAdminClient(bootstrap_servers=SERVERS)
+    await admin.start()
     told = {"records": {}, "dead": {}, "lag": {}}
-    read = [name for name in names if name == FIRST or name.endswith(".dead")]
-    parts = [TopicPartition(n, p) for n in read for p in consumer.partitions_for_topic(n) or ()]
+    read = [n for n in await admin.list_topics() if n == FIRST or n.endswith(".dead")]
+    parts = [
+        TopicPartition(topic["topic"], part["partition"])
+        for topic in await admin.describe_topics(read)
+        for part in topic["partitions"]
+    ]
     ends = await consumer.end_offsets(parts)
     consumer.assign(parts)
     for part, first in (await consumer.beginning_offsets(parts)).items():
@@ -47,8 +52,6 @@ async def main():
                 elif about in WANTED:
                     told["dead"].setdefault(about, []).append(part.topic)
         open_ = {part for part in open_ if await consumer.position(part) < ends[part]}
-    admin = AIOKafkaAdminClient(bootstrap_servers=SERVERS)
-    await admin.start()
     for group in GROUPS:
         committed = await admin.list_consumer_group_offsets(group)
         last = await consumer.end_offsets(list(committed))

@@ -84,7 +84,10 @@ class City:
         if self.behaviour.refuses and self.count % self.behaviour.refuses == 0:
             return web.json_response({"detail": "try again"}, status=503)
         await asyncio.sleep(self.behaviour.late_s)
-        report_id, place = str(uuid4()), f"{form['latitude']} {form['longitude']}"
+        report_id, place = (
+            str(uuid4()),
+            " ".join(str(form[axis]) for axis in ("latitude", "longitude")),
+        )
         problem = {"by place": place, "all": "all", "none": report_id}[self.behaviour.joins]
         self.behaviour.submitted.append(report_id)
         if not self.behaviour.forgets or self.count % self.behaviour.forgets:
