@@ -34,6 +34,9 @@ STAGES = ("described", "clustered", "checked")
 CREATED = 201
 _TIMEOUT_S = 30.0
 _AGAIN_S = 0.5
+TOO_MANY = "status 429"
+_PATIENCE_S = 120.0
+_PAUSE_S = 2.0
 _APART_DEGREES = 0.01
 """About a kilometre: no two problems of a run are one."""
 _WATCHED_METRES = 5000
@@ -196,8 +199,8 @@ class Citizens:
         tokens = []
         for _ in range(count):
             body = {"name": f"smoke-{secrets.token_hex(8)}", "password": secrets.token_urlsafe(24)}
-            await self._ask("POST", "/accounts", body)
-            tokens.append(str((await self._ask("POST", "/tokens", body))["token"]))
+            await self._patiently("/accounts", body)
+            tokens.append(str((await self._patiently("/tokens", body))["token"]))
         self._tokens = cycle(tokens)
 
     async def watch(self, middle: Problem) -> None:
@@ -261,6 +264,17 @@ class Citizens:
 
     def _credentials(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {next(self._tokens)}"}
+
+    async def _patiently(self, path: str, body: Any) -> dict[str, Any]:
+        """As often as it takes: accounts are limited by address, and this is one."""
+        until = asyncio.get_running_loop().time() + _PATIENCE_S
+        while True:
+            try:
+                return await self._ask("POST", path, body)
+            except HearthError as error:
+                if TOO_MANY not in str(error) or asyncio.get_running_loop().time() > until:
+                    raise
+            await asyncio.sleep(_PAUSE_S)
 
     async def _ask(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
         try:
