@@ -100,12 +100,17 @@ class Sender:
 
     def __init__(self, citizens: Citizens, places: Sequence[Problem]) -> None:
         self._citizens, self._places, self._sent = citizens, places, 0
+        self.acknowledged_at = 0.0
+        """Of those that were acknowledged, when the last one was due."""
 
     async def __call__(self, due: float) -> Report:
         """Send the next one."""
         number = self._sent % len(self._places)
         self._sent += 1
-        return await self._citizens.report(number, self._places[number], due)
+        report = await self._citizens.report(number, self._places[number], due)
+        if report.acknowledged:
+            self.acknowledged_at = max(self.acknowledged_at, due)
+        return report
 
 
 async def arrive(citizens: Citizens, fixai: FixAI, count: int, places: Sequence[Problem]) -> None:
