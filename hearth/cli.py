@@ -19,6 +19,7 @@ from rich.table import Table
 from typer.core import TyperGroup
 
 from hearth.console import Step, err, out, step
+from hearth.extras import missing_extra
 from inventory.cloud.loading import is_environment, load_environment
 from inventory.errors import HearthError
 from inventory.loading import load, schema
@@ -627,11 +628,33 @@ def cost_refresh(
 
 
 @app.command(rich_help_panel=SITE)
-def draw(site: SiteArgument) -> None:
-    """Print a picture of a site (SVG)."""
+def draw(site: StackArgument) -> None:
+    """Print a picture of a site, or of what an environment on AWS declares (SVG)."""
+    if is_environment(site):
+        from hearth.draw_environment import svg as picture  # noqa: PLC0415 - as below
+
+        with _nothing_yet(site) as stack:
+            sys.stdout.write(picture(stack.graph()))
+        return
     from hearth.draw import svg  # noqa: PLC0415 - only this command needs it
 
     sys.stdout.write(svg(load(site)))
+
+
+@contextmanager
+def _nothing_yet(argument: str) -> Iterator[CloudStack]:
+    """An environment's stack as it is before its first update, offline, in a passing folder."""
+    from tempfile import TemporaryDirectory  # noqa: PLC0415 - only this needs it
+
+    from hearth.cloud import CloudStack, offline_place  # noqa: PLC0415
+    from tools import toolchain  # noqa: PLC0415
+
+    with step("toolchain", on=err) as progress:
+        toolchain.ensure(progress, docker=False)
+    with TemporaryDirectory(prefix="hearth-") as folder:
+        stack = CloudStack(argument, load_environment(argument), offline_place(Path(folder)))
+        stack.prepare()
+        yield stack
 
 
 @app.command(rich_help_panel=SITE)
@@ -1139,5 +1162,11 @@ def main() -> None:
     try:
         app()
     except HearthError as error:
-        err.print(escape(str(error)), style="red", soft_wrap=True)
-        raise SystemExit(1) from None
+        told = str(error)
+    except ModuleNotFoundError as error:
+        if not (told := missing_extra(error.name or "")):
+            raise
+    else:
+        return
+    err.print(escape(told), style="red", soft_wrap=True)
+    raise SystemExit(1) from None

@@ -28,6 +28,7 @@ from inventory.cloud.loading import ENVIRONMENTS, environment_path
 from inventory.cloud.model import Environment
 from inventory.errors import HearthError
 from inventory.paths import PROJECT
+from policies.graph import Graph
 from tools import toolchain
 from tools.aws_echo import BACKEND, OFFLINE
 
@@ -175,13 +176,31 @@ class CloudStack:
         Raises:
             HearthError: with what is wrong.
         """
+        code, found, output = self._planned()
+        plan = plan_from(found, self.environment.name, offline=self.place.offline)
+        if code and not plan.refused:
+            raise HearthError(self._explain("preview", _told(found) or output))
+        return plan
+
+    def graph(self) -> Graph:
+        """What the stack declares: resources, and what of each comes from which other.
+
+        Raises:
+            HearthError: with what is wrong.
+        """
+        from policies.wire import resource_of_state  # noqa: PLC0415 - imports Pulumi's SDK
+
+        code, found, output = self._planned()
+        if code:
+            raise HearthError(self._explain("preview", _told(found) or output))
+        states = [step["newState"] for step in found["steps"] if step.get("newState")]
+        return Graph([resource_of_state(state) for state in states], self.environment)
+
+    def _planned(self) -> tuple[int, Mapping[str, Any], str]:
+        """The exit code of a preview, the plan, and all that was printed."""
         flags = ["--json", "--show-sames", "--stack", self.environment.name]
         finished = self._run(["preview", *flags], lambda _: None)
-        found = _document(finished.output)
-        plan = plan_from(found, self.environment.name, offline=self.place.offline)
-        if finished.code and not plan.refused:
-            raise HearthError(self._explain("preview", _told(found) or finished.output))
-        return plan
+        return finished.code, _document(finished.output), finished.output
 
     def up(self, progress: Progress) -> Changes:
         """Makes the account what the environment says.

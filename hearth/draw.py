@@ -13,18 +13,32 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 from xml.etree import ElementTree as ET
 
+from hearth.picture import (
+    ARROW_HEAD,
+    CAPITAL,
+    CORNER,
+    FONTS,
+    Point,
+    arrow_head,
+    draw_path,
+    draw_rect,
+    draw_text,
+    fit,
+    new_picture,
+    text_width,
+    tooltip,
+    written,
+)
 from inventory.flows import ANYWHERE, SSH_PORT, flows_into
 from inventory.model import Placement, Site
 from inventory.services import Tier
 from inventory.units import format_size
-
-Point = tuple[float, float]
 
 ALONE: tuple[Tier, ...] = ("gateway", "ai", "data")
 SIDE_BY_SIDE: tuple[Tier, ...] = ("monitoring", "edge", "utility")
@@ -56,103 +70,13 @@ LABEL_LINE = 15.0
 LABEL_PAD = 5.0
 LANE = 12.0
 ARROW = 14.0
-ARROW_HEAD = 4.0
-TURN = 5.0
 JOIN = 12.0
 EXIT = 0.85
 """Where a client's line leaves its card: this share of the width, clear of the arrow's middle."""
-CORNER = 8.0
-BACKGROUND_CORNER = 14.0
 HEADER = 56.0
 TITLE_LINE, SUBTITLE_LINE = 34.0, 52.0
 LEGEND_LINE = 24.0
 SYMBOL_WIDTH = 26.0
-CAPITAL = 0.36
-"""Half the height of a capital, in em: what centres a line of text."""
-
-
-@dataclass(frozen=True, slots=True)
-class Font:
-    """A size, in units of the picture, and whether it is bold."""
-
-    size: float
-    bold: bool = False
-
-
-FONTS = {
-    "title": Font(19, bold=True),
-    "tier": Font(11, bold=True),
-    "name": Font(14, bold=True),
-    "detail": Font(11),
-    "chip-name": Font(11.5),
-    "chip-dim": Font(11.5),
-    "route-label": Font(11.5, bold=True),
-    "route-dim": Font(11.5),
-    "flow-label": Font(11.5),
-    "flow-dim": Font(11.5),
-}
-FAMILY = "system-ui, -apple-system, 'Segoe UI', Roboto, Helvetica, Arial, sans-serif"
-
-LIGHT_AND_DARK = {
-    "background": ("fill", "#f6f7f9", "#12161c"),
-    "background-edge": ("stroke", "#d8dde4", "#2a313b"),
-    "band": ("fill", "#eaedf2", "#1a2029"),
-    "card": ("fill", "#ffffff", "#242c37"),
-    "card-edge": ("stroke", "#ccd3dc", "#3a4554"),
-    "chip": ("fill", "#eef4fb", "#2b3a4d"),
-    "chip-edge": ("stroke", "#a9c1dc", "#4d6b8e"),
-    "answers": ("fill", "#fdeee3", "#4a3022"),
-    "answers-edge": ("stroke", "#e08a4c", "#d9814a"),
-    "planned-edge": ("stroke", "#b4bcc7", "#566172"),
-    "bar": ("fill", "#e3e7ed", "#38434f"),
-    "used": ("fill", "#4a8f6d", "#5fae88"),
-    "title": ("fill", "#1c232c", "#eef2f6"),
-    "name": ("fill", "#1c232c", "#eef2f6"),
-    "tier": ("fill", "#66717f", "#98a5b4"),
-    "detail": ("fill", "#58636f", "#a7b2bf"),
-    "chip-name": ("fill", "#22303f", "#dfe8f2"),
-    "chip-dim": ("fill", "#6a7582", "#97a3b1"),
-    "port": ("fill", "#5b6f86", "#a3b8d0"),
-    "label": ("fill", "#ffffff", "#242c37"),
-    "route": ("stroke", "#d06a26", "#e88f55"),
-    "route-head": ("fill", "#d06a26", "#e88f55"),
-    "route-label": ("fill", "#a8490c", "#f5ab7a"),
-    "route-dim": ("fill", "#a8673f", "#c98f6a"),
-    "flow": ("stroke", "#9fadbd", "#64748a"),
-    "flow-head": ("fill", "#9fadbd", "#64748a"),
-    "flow-label": ("fill", "#43505f", "#c3cedb"),
-    "flow-dim": ("fill", "#75808d", "#8d99a8"),
-}
-"""Class to property and its colour on light and on dark screens."""
-
-_NARROW, _SLIM, _WIDE = "'.,:;|!ijlI", "frt()[]-/ ", "mwMW%@→…"
-_NARROW_EM, _SLIM_EM, _WIDE_EM, _CAPITAL_EM, _OTHER_EM = 0.34, 0.42, 1.0, 0.74, 0.64
-_BOLD = 1.1
-
-
-def text_width(text: str, font: Font) -> float:
-    """An upper estimate, by the widest of the usual sans-serif fonts (DejaVu Sans)."""
-    width = font.size * sum(_em(character) for character in text)
-    return width * _BOLD if font.bold else width
-
-
-def _em(character: str) -> float:
-    if character in _NARROW:
-        return _NARROW_EM
-    if character in _SLIM:
-        return _SLIM_EM
-    if character in _WIDE or not character.isascii():
-        return _WIDE_EM
-    return _CAPITAL_EM if character.isupper() else _OTHER_EM
-
-
-def fit(text: str, font: Font, width: float) -> str:
-    """The text, cut short with an ellipsis where it is wider."""
-    if text_width(text, font) <= width:
-        return text
-    while text and text_width(f"{text}…", font) > width:
-        text = text[:-1]
-    return f"{text}…"
 
 
 # --- what there is to draw -----------------------------------------------------------------
@@ -525,24 +449,8 @@ def svg(site: Site) -> str:
     found = layout(site)
     bottom = found.rows[-1].top
     height = bottom + LEGEND_LINE + SPACE
-    root = ET.Element(
-        "svg",
-        {
-            "xmlns": "http://www.w3.org/2000/svg",
-            "viewBox": f"0 0 {_number(WIDTH)} {_number(height)}",
-            "width": _number(WIDTH),
-            "height": _number(height),
-            "role": "img",
-            "aria-labelledby": "title desc",
-            "font-family": FAMILY,
-        },
-    )
-    ET.SubElement(root, "title", id="title").text = f"{site.name}: machines, services, routes"
-    ET.SubElement(root, "desc", id="desc").text = _description(site)
-    ET.SubElement(root, "style").text = _style_sheet()
-    _rect(
-        root, "background background-edge", (0.5, 0.5), (WIDTH - 1, height - 1), BACKGROUND_CORNER
-    )
+    title = f"{site.name}: machines, services, routes"
+    root = new_picture((WIDTH, height), title, _description(site))
     _header(root, site)
     _bands(root, found)
     _connections(root, found)
@@ -550,26 +458,7 @@ def svg(site: Site) -> str:
         _card(root, found, card)
         _label(root, found, card)
     _legend(root, bottom)
-    ET.indent(root)
-    return ET.tostring(root, encoding="unicode") + "\n"
-
-
-def _style_sheet() -> str:
-    """The colours for light and for dark screens, and the fonts."""
-    light = [f".{name}{{{key}:{colour}}}" for name, (key, colour, _) in LIGHT_AND_DARK.items()]
-    dark = [f".{name}{{{key}:{colour}}}" for name, (key, _, colour) in LIGHT_AND_DARK.items()]
-    fonts = [
-        f".{name}{{font-size:{font.size:g}px;font-weight:{600 if font.bold else 400}}}"
-        for name, font in FONTS.items()
-    ]
-    shapes = [
-        ".planned{fill:none}",
-        ".planned-edge{stroke-dasharray:3 3}",
-        ".route,.flow{fill:none;stroke-linejoin:round}",
-        ".route{stroke-width:2}",
-    ]
-    media = ["@media (prefers-color-scheme:dark){", *dark, "}"]
-    return "\n".join(["", *light, *fonts, *shapes, *media, ""])
+    return written(root)
 
 
 def _description(site: Site) -> str:
@@ -596,25 +485,27 @@ def _header(root: ET.Element, site: Site) -> None:
     machines = f"{len(site.hosts)} machine{'s' if len(site.hosts) > 1 else ''}"
     management = ", ".join(str(network) for network in site.network.management)
     subtitle = f"{machines} on {site.network.cidr}, ssh only from {management}"
-    _text(root, "title", (MARGIN, TITLE_LINE), fit(site.name, FONTS["title"], WIDTH - 2 * MARGIN))
+    draw_text(
+        root, "title", (MARGIN, TITLE_LINE), fit(site.name, FONTS["title"], WIDTH - 2 * MARGIN)
+    )
     shown = fit(subtitle, FONTS["detail"], WIDTH - 2 * MARGIN)
-    _text(root, "detail", (MARGIN, SUBTITLE_LINE), shown)
+    draw_text(root, "detail", (MARGIN, SUBTITLE_LINE), shown)
 
 
 def _bands(root: ET.Element, found: Layout) -> None:
     for band in found.bands:
         top = found.rows[band.first_row].top - BAND_LABEL
         bottom = found.rows[band.first_row + band.rows - 1].bottom + BAND_PAD
-        _rect(root, "band", (band.x, top), (band.width, bottom - top), CORNER)
-        _text(root, "tier", (band.x + BAND_PAD, top + BAND_LABEL * 0.7), band.tier)
+        draw_rect(root, "band", (band.x, top), (band.width, bottom - top), CORNER)
+        draw_text(root, "tier", (band.x + BAND_PAD, top + BAND_LABEL * 0.7), band.tier)
 
 
 def _connections(root: ET.Element, found: Layout) -> None:
     """Light lines first, so that requests lie above them."""
     for client, server in found.client_pairs:
-        _path(root, "flow", found.flow_points(client, server))
+        draw_path(root, "flow", found.flow_points(client, server))
     for name in found.upstream_hosts:
-        _path(root, "route", found.route_points(name))
+        draw_path(root, "route", found.route_points(name))
 
 
 def _label(root: ET.Element, found: Layout, card: Card) -> None:
@@ -625,21 +516,21 @@ def _label(root: ET.Element, found: Layout, card: Card) -> None:
     style, edge = ("route", "answers-edge") if requests else ("flow", "card-edge")
     top, end = found.label_top(card), found.rows[card.row].top
     bottom = top + card.label_height
-    _path(root, style, [(card.middle, bottom), (card.middle, end - ARROW_HEAD)])
-    _arrow_head(root, f"{style}-head", (card.middle, end))
+    draw_path(root, style, [(card.middle, bottom), (card.middle, end - ARROW_HEAD)])
+    arrow_head(root, f"{style}-head", (card.middle, end))
     width = max(text_width(line.text, FONTS[line.style]) for line in card.lines) + 2 * CHIP_PAD
     corner = min(CORNER, card.label_height / 2)
     at = (card.middle - width / 2, top)
-    _rect(root, f"label {edge}", at, (width, card.label_height), corner)
+    draw_rect(root, f"label {edge}", at, (width, card.label_height), corner)
     for index, line in enumerate(card.lines):
         y = top + LABEL_PAD + LABEL_LINE * (index + 0.5) + FONTS[line.style].size * CAPITAL
-        _text(root, line.style, (card.middle, y), line.text, anchor="middle")
+        draw_text(root, line.style, (card.middle, y), line.text, anchor="middle")
 
 
 def _card(root: ET.Element, found: Layout, card: Card) -> None:
     row = found.rows[card.row]
     group = ET.SubElement(root, "g", id=f"host-{card.host_name}")
-    _rect(group, "card card-edge", (card.x, row.top), (card.width, row.height), CORNER)
+    draw_rect(group, "card card-edge", (card.x, row.top), (card.width, row.height), CORNER)
     x, y = card.x + CARD_PAD, row.top + CARD_PAD
     if card.wide:
         _identity(group, found.site, card, (x, row.top + (row.height - IDENTITY_HEIGHT) / 2))
@@ -659,14 +550,14 @@ def _identity(group: ET.Element, site: Site, card: Card, at: Point) -> None:
     detail = FONTS["detail"]
     address = str(host.address)
     name = fit(card.host_name, FONTS["name"], width - text_width(address, detail) - SPACE)
-    title = _text(group, "name", (x, y + NAME_LINE), name)
+    title = draw_text(group, "name", (x, y + NAME_LINE), name)
     if name != card.host_name:
-        _tooltip(title, card.host_name)
-    _text(group, "detail", (x + width, y + NAME_LINE), address, anchor="end")
-    _text(group, "detail", (x, y + BOARD_LINE), fit(host.hardware.title, detail, width))
+        tooltip(title, card.host_name)
+    draw_text(group, "detail", (x + width, y + NAME_LINE), address, anchor="end")
+    draw_text(group, "detail", (x, y + BOARD_LINE), fit(host.hardware.title, detail, width))
     used, budget = _memory(site, card.host_name)
     memory = f"{format_size(used)} of {format_size(budget)}"
-    _text(group, "detail", (x + width, y + MEMORY_LINE), memory, anchor="end")
+    draw_text(group, "detail", (x + width, y + MEMORY_LINE), memory, anchor="end")
     bar = width - text_width(memory, detail) - SPACE
     bar_at = (x, y + MEMORY_LINE - detail.size * CAPITAL - BAR_HEIGHT / 2)
     _bar(group, bar_at, bar, used / budget)
@@ -681,18 +572,18 @@ def _memory(site: Site, host_name: str) -> tuple[int, int]:
 
 
 def _bar(parent: ET.Element, at: Point, width: float, share: float) -> None:
-    _rect(parent, "bar", at, (width, BAR_HEIGHT), BAR_HEIGHT / 2)
-    _rect(parent, "used", at, (width * share, BAR_HEIGHT), BAR_HEIGHT / 2)
+    draw_rect(parent, "bar", at, (width, BAR_HEIGHT), BAR_HEIGHT / 2)
+    draw_rect(parent, "used", at, (width * share, BAR_HEIGHT), BAR_HEIGHT / 2)
 
 
 def _chip(group: ET.Element, chip: Chip, at: Point, *, answers: bool) -> None:
     placement = chip.placement
     fill = "planned" if not placement.provisioned else "answers" if answers else "chip"
     style = "chip-name" if placement.provisioned else "chip-dim"
-    shape = _rect(group, f"{fill} {fill}-edge", at, (chip.width, CHIP_HEIGHT), CHIP_HEIGHT / 2)
-    _tooltip(shape, f"{placement.reference}: {placement.kind.title}")
+    shape = draw_rect(group, f"{fill} {fill}-edge", at, (chip.width, CHIP_HEIGHT), CHIP_HEIGHT / 2)
+    tooltip(shape, f"{placement.reference}: {placement.kind.title}")
     y = at[1] + CHIP_HEIGHT / 2 + FONTS[style].size * CAPITAL
-    text = _text(group, style, (at[0] + chip.width / 2, y), chip.name, anchor="middle")
+    text = draw_text(group, style, (at[0] + chip.width / 2, y), chip.name, anchor="middle")
     if chip.ports:
         style = "port" if placement.provisioned else style
         ET.SubElement(text, "tspan", {"class": style}).text = chip.ports
@@ -718,7 +609,7 @@ def _legend(root: ET.Element, top: float) -> None:
     for sign, meaning in MEANINGS.items():
         _sign(group, sign, (x, y))
         x += SYMBOL_WIDTH + CHIP_SPACE
-        _text(group, "detail", (x, y + font.size * CAPITAL), meaning)
+        draw_text(group, "detail", (x, y + font.size * CAPITAL), meaning)
         x += text_width(meaning, font) + SPACE
 
 
@@ -728,66 +619,8 @@ def _sign(group: ET.Element, sign: str, at: Point) -> None:
     if sign == "bar":
         _bar(group, (x, y - BAR_HEIGHT / 2), SYMBOL_WIDTH, EXAMPLE_SHARE)
     elif sign in {"route", "flow"}:
-        _path(group, sign, [at, (x + SYMBOL_WIDTH, y)])
+        draw_path(group, sign, [at, (x + SYMBOL_WIDTH, y)])
     else:
         height = CHIP_HEIGHT / 2
         box = (SYMBOL_WIDTH, height)
-        _rect(group, f"{sign} {sign}-edge", (x, y - height / 2), box, height / 2)
-
-
-# --- elements ------------------------------------------------------------------------------
-
-
-def _number(value: float) -> str:
-    """To a tenth, without a trailing `.0`."""
-    return f"{round(value, 1):g}"
-
-
-def _rect(parent: ET.Element, style: str, at: Point, size: Point, corner: float) -> ET.Element:
-    x, y, width, height = (_number(value) for value in (*at, *size))
-    attributes = {"class": style, "x": x, "y": y, "width": width, "height": height}
-    return ET.SubElement(parent, "rect", attributes | {"rx": _number(corner)})
-
-
-def _text(
-    parent: ET.Element, style: str, at: Point, text: str, *, anchor: str = "start"
-) -> ET.Element:
-    attributes = {"class": style, "x": _number(at[0]), "y": _number(at[1]), "text-anchor": anchor}
-    element = ET.SubElement(parent, "text", attributes)
-    element.text = text
-    return element
-
-
-def _tooltip(element: ET.Element, text: str) -> None:
-    ET.SubElement(element, "title").text = text
-
-
-def _path(parent: ET.Element, style: str, points: Sequence[Point]) -> None:
-    """A line through the points, its turns rounded."""
-    steps = [f"M{_pair(points[0])}"]
-    for before, corner, after in zip(points, points[1:], points[2:], strict=False):
-        enter, leave = _towards(corner, before), _towards(corner, after)
-        steps.append(f"L{_pair(enter)}Q{_pair(corner)} {_pair(leave)}")
-    steps.append(f"L{_pair(points[-1])}")
-    ET.SubElement(parent, "path", {"class": style, "d": "".join(steps)})
-
-
-def _towards(start: Point, end: Point) -> Point:
-    """A turn's length along the way, or half the way where that is less."""
-    distance = math.dist(start, end)
-    share = min(TURN, distance / 2) / distance
-    return start[0] + (end[0] - start[0]) * share, start[1] + (end[1] - start[1]) * share
-
-
-def _arrow_head(parent: ET.Element, style: str, tip: Point) -> None:
-    x, y = tip
-    wings: Iterable[Point] = (
-        tip,
-        (x - ARROW_HEAD, y - 2 * ARROW_HEAD),
-        (x + ARROW_HEAD, y - 2 * ARROW_HEAD),
-    )
-    ET.SubElement(parent, "path", {"class": style, "d": f"M{'L'.join(map(_pair, wings))}Z"})
-
-
-def _pair(point: Point) -> str:
-    return f"{_number(point[0])},{_number(point[1])}"
+        draw_rect(group, f"{sign} {sign}-edge", (x, y - height / 2), box, height / 2)

@@ -34,6 +34,20 @@ def resource_of(sent: Sent) -> Resource:
     )
 
 
+def resource_of_state(state: Mapping[str, Any]) -> Resource:
+    """A resource as the engine's plan or state has it."""
+    references = state.get("propertyDependencies") or {}
+    urn = state["urn"]
+    return Resource(
+        urn,
+        state["type"],
+        urn.split("::", 3)[3],
+        plain(state.get("inputs") or {}),
+        bool(state.get("protect")),
+        {name: frozenset(urns) for name, urns in references.items()},
+    )
+
+
 def plain(value: Any) -> Any:
     """A value out of the envelopes of secrets, with `UNKNOWN` for what is not known yet."""
     if value == rpc.UNKNOWN:

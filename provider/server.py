@@ -26,6 +26,7 @@ from pulumi.provider.experimental.provider import (
     UpdateRequest,
     UpdateResponse,
 )
+from pulumi.runtime.rpc import UNKNOWN
 
 from provider import files
 from provider.machine import Machines
@@ -153,7 +154,7 @@ def _is_known(value: PropertyValue) -> bool:
         return all(_is_known(item) for item in value.value.values())
     if value.type is PropertyValueType.ARRAY:
         return all(_is_known(item) for item in cast("list[PropertyValue]", value.value))
-    return value.type is not PropertyValueType.COMPUTED
+    return value.value != UNKNOWN
 
 
 def _texts(value: Any) -> list[str]:
@@ -165,10 +166,14 @@ def _texts(value: Any) -> list[str]:
 
 
 def _state(given: Properties) -> dict[str, PropertyValue]:
-    """A resource's properties: its inputs and their digests, where they are known."""
+    """A resource's properties: its inputs and their digests, where they are known.
+
+    What is not known is a text of the engine's: the SDK neither reads it as a computed value nor
+    can send one.
+    """
     inputs = {key: value for key, value in given.items() if key not in _DERIVED}
     if not all(_is_known(value) for value in inputs.values()):
-        return {**inputs, **dict.fromkeys(_DERIVED, PropertyValue.computed())}
+        return {**inputs, **dict.fromkeys(_DERIVED, PropertyValue(UNKNOWN))}
     plain = {key: _plain(value) for key, value in inputs.items() if key != "reload"}
     digests = {
         path: PropertyValue(files.file_digest(text))

@@ -11,17 +11,16 @@ from components.production.cache import Cache, CacheArgs
 from components.production.cluster import Cluster, ClusterArgs
 from components.production.database import Database, DatabaseArgs
 from components.production.edge import Edge, EdgeArgs
-from components.production.identity import Identity, IdentityArgs
+from components.production.identity import Identity, IdentityArgs, github_provider
 from components.production.keys import Keys, KeysArgs
 from components.production.network import Network, NetworkArgs
 from components.production.observability import Observability, ObservabilityArgs
 from components.production.registry import Registry, RegistryArgs
 from components.production.storage import Storage, StorageArgs
 from inventory.cloud.model import Environment
+from inventory.cloud.parts import CLOUDFRONT_REGION, key_regions
 from stacks.tags import tag_everything, tags_of
 
-GLOBAL = "us-east-1"
-"""Where CloudFront's certificates, firewall, figures and alarms are."""
 CACHE_PASSWORD = "cachePassword"  # noqa: S105 - the name of a setting
 
 
@@ -130,6 +129,9 @@ def declare(environment: Environment, cache_password: pulumi.Input[str]) -> None
             backups_bucket_arn=storage.backups_bucket_arn,
             data_key_arn=keys.data,
             backups_key_arn=keys.data,
+            github_provider_arn=(
+                None if environment.identity.makes_github_provider else github_provider(account)
+            ),
         ),
         own,
     )
@@ -208,8 +210,9 @@ def declare(environment: Environment, cache_password: pulumi.Input[str]) -> None
 
 def _global_key(environment: Environment, account: pulumi.Input[str]) -> pulumi.Output[str] | None:
     """What encrypts alarms about CloudFront, where the environment itself is elsewhere."""
-    if environment.region == GLOBAL:
+    if CLOUDFRONT_REGION not in key_regions(environment.region)[1:]:
         return None
-    provider = aws.Provider("aws-global", region=GLOBAL)
+    provider = aws.Provider("aws-global", region=CLOUDFRONT_REGION)
     own = pulumi.ResourceOptions(providers=[provider])
-    return Keys("global-keys", KeysArgs(account, GLOBAL, environment.protected), own).messages
+    args = KeysArgs(account, CLOUDFRONT_REGION, environment.protected)
+    return Keys("global-keys", args, own).messages

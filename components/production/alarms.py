@@ -9,7 +9,7 @@ from typing import Literal
 import pulumi
 
 from components.production.database import MAX_CONNECTIONS
-from components.production.firewall import GLOBAL
+from inventory.cloud.parts import CLOUDFRONT_REGION
 from inventory.units import GIB
 
 Comparison = Literal["GreaterThanThreshold", "LessThanThreshold"]
@@ -31,6 +31,8 @@ class Alarm:
         figures: that have to be wrong, one after the other.
         silence_is_wrong: whether to alarm where there are no figures.
         region: of the metric, None for the stack's.
+        each: the dimensions of several of one kind, instead of `of`; the figure is `formula`.
+        formula: over the metric of each, `m0`, `m1` and so on, in CloudWatch's metric math.
     """
 
     name: str
@@ -44,6 +46,8 @@ class Alarm:
     figures: int = 3
     silence_is_wrong: bool = False
     region: str | None = None
+    each: Sequence[Mapping[str, pulumi.Input[str]]] = ()
+    formula: str = ""
 
     @property
     def comparison(self) -> Comparison:
@@ -138,12 +142,20 @@ def database_alarms(watched: Watched) -> Iterator[Alarm]:
 
 
 def cache_alarms(watched: Watched) -> Iterator[Alarm]:
-    """Each node of the cache: full, busy; and replicas that fall behind."""
+    """Each node of the cache: full, busy, behind; and that another is the primary now.
+
+    A failover of ElastiCache's is no event of EventBridge's: it is seen by which node says that it
+    is the primary.
+    """
     if watched.cache_id is None:
         return
-    for number in range(1, watched.cache_nodes + 1):
-        node = f"{number:03d}"
-        of = {"CacheClusterId": pulumi.Output.concat(watched.cache_id, f"-{node}")}
+    nodes = {
+        f"{number:03d}": {
+            "CacheClusterId": pulumi.Output.concat(watched.cache_id, f"-{number:03d}")
+        }
+        for number in range(1, watched.cache_nodes + 1)
+    }
+    for node, of in nodes.items():
         yield Alarm(
             f"cache-{node}-memory",
             "AWS/ElastiCache DatabaseMemoryUsagePercentage",
@@ -179,6 +191,22 @@ def cache_alarms(watched: Watched) -> Iterator[Alarm]:
                 "See whether it is being replaced (its events); otherwise take a larger node type.",
                 statistic="Maximum",
             )
+    if watched.cache_nodes > 1:
+        became_primary = ", ".join(f"DIFF(m{number})" for number in range(len(nodes)))
+        yield Alarm(
+            "cache-failover",
+            "AWS/ElastiCache IsMaster",
+            {},
+            0,
+            "Another node of the cache is its primary now: it failed over, or was maintained. What "
+            "was written in the last seconds may be lost. See that clients have reconnected, and "
+            "in ElastiCache's events that the old primary comes back as a replica.",
+            statistic="Maximum",
+            minutes=1,
+            figures=1,
+            each=tuple(nodes.values()),
+            formula=f"MAX([{became_primary}])",
+        )
 
 
 def balancer_alarms(watched: Watched) -> Iterator[Alarm]:
@@ -251,7 +279,7 @@ def edge_alarms(watched: Watched) -> Iterator[Alarm]:
             5,
             "More than 5 % of what CloudFront was asked ended in 5xx. If the load balancer's own "
             "alarms are quiet, the way to it is broken: see the VPC origin and its security group.",
-            region=GLOBAL,
+            region=CLOUDFRONT_REGION,
         )
     if watched.firewall_metric is not None:
         yield Alarm(
@@ -262,7 +290,7 @@ def edge_alarms(watched: Watched) -> Iterator[Alarm]:
             "The firewall refused more than 1000 requests in each of three times 5 minutes. Read "
             "its log for rule and address: an attack, or users that a rule mistakes for one.",
             statistic="Sum",
-            region=GLOBAL,
+            region=CLOUDFRONT_REGION,
         )
     if watched.health_check_id is not None:
         yield Alarm(
@@ -277,7 +305,7 @@ def edge_alarms(watched: Watched) -> Iterator[Alarm]:
             minutes=1,
             figures=1,
             silence_is_wrong=True,
-            region=GLOBAL,
+            region=CLOUDFRONT_REGION,
         )
 
 

@@ -11,10 +11,11 @@ import pulumi
 import pulumi_aws as aws
 
 from components.production.balancer import HTTPS, Balancer, BalancerArgs
-from components.production.firewall import GLOBAL, Firewall, FirewallArgs
+from components.production.firewall import Firewall, FirewallArgs
 from components.production.standby import Standby, StandbyArgs, elsewhere
 from inventory.cloud.model import Edge as EdgeSettings
 from inventory.cloud.model import LogDays
+from inventory.cloud.parts import CLOUDFRONT_REGION
 
 CACHE_NOTHING = "4135ea2d-6df8-44a3-9df3-4b5a939abad8"
 """Amazon's cache policy CachingDisabled: answers of the API belong to who asked."""
@@ -102,7 +103,7 @@ class Edge(pulumi.ComponentResource):
         domain = args.settings.domain
         host = f"origin.{domain}"
         origin_certificate, _ = self._certificate("origin", host, args.region)
-        certificate, proof = self._certificate("domain", domain, GLOBAL)
+        certificate, proof = self._certificate("domain", domain, CLOUDFRONT_REGION)
         balancer = Balancer(
             f"{name}-alb",
             BalancerArgs(
@@ -124,7 +125,7 @@ class Edge(pulumi.ComponentResource):
             FirewallArgs(
                 requests_per_5_minutes=args.settings.requests_per_5_minutes,
                 account=args.account,
-                log_key_arn=args.log_key_arn if args.region == GLOBAL else None,
+                log_key_arn=args.log_key_arn if args.region == CLOUDFRONT_REGION else None,
                 log_days=args.log_days,
             ),
             opts=self._child,
@@ -282,7 +283,7 @@ class Edge(pulumi.ComponentResource):
             f"{self._name}-requests",
             log_type="ACCESS_LOGS",
             resource_arn=distribution.arn,
-            region=GLOBAL,
+            region=CLOUDFRONT_REGION,
             opts=self._child,
         )
         destination = aws.cloudwatch.LogDeliveryDestination(
@@ -291,7 +292,7 @@ class Edge(pulumi.ComponentResource):
             delivery_destination_configuration={
                 "destination_resource_arn": self._args.log_bucket_arn
             },
-            region=GLOBAL,
+            region=CLOUDFRONT_REGION,
             opts=self._child,
         )
         aws.cloudwatch.LogDelivery(
@@ -299,7 +300,7 @@ class Edge(pulumi.ComponentResource):
             delivery_source_name=source.name,
             delivery_destination_arn=destination.arn,
             s3_delivery_configurations=[{"suffix_path": "{yyyy}/{MM}/{dd}/{HH}"}],
-            region=GLOBAL,
+            region=CLOUDFRONT_REGION,
             opts=self._child,
         )
 

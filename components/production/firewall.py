@@ -10,9 +10,8 @@ import pulumi_aws as aws
 
 from components.production.iam import allow, document, granted
 from inventory.cloud.model import LogDays
+from inventory.cloud.parts import CLOUDFRONT_REGION, COMMON_RULES, MANAGED_RULES
 
-GLOBAL = "us-east-1"
-"""Where CloudFront's certificates, firewalls, logs and metrics are, wherever the rest is."""
 WINDOW_S = 300
 PROMPTS = (
     "SizeRestrictions_BODY",
@@ -59,7 +58,7 @@ class Firewall(pulumi.ComponentResource):
         acl = aws.wafv2.WebAcl(
             f"{name}-acl",
             scope="CLOUDFRONT",
-            region=GLOBAL,
+            region=CLOUDFRONT_REGION,
             default_action={"allow": {}},
             rules=rules(args.requests_per_5_minutes),
             visibility_config=_visible(name),
@@ -69,7 +68,7 @@ class Firewall(pulumi.ComponentResource):
             f"{name}-log",
             # The firewall writes to groups of this prefix only.
             name_prefix=f"aws-waf-logs-{name}-",
-            region=GLOBAL,
+            region=CLOUDFRONT_REGION,
             retention_in_days=args.log_days,
             kms_key_id=args.log_key_arn,
             opts=child,
@@ -83,7 +82,7 @@ class Firewall(pulumi.ComponentResource):
         permission = aws.cloudwatch.LogResourcePolicy(
             f"{name}-log",
             policy_name=f"{name}-log",
-            region=GLOBAL,
+            region=CLOUDFRONT_REGION,
             policy_document=pulumi.Output.json_dumps(
                 document(granted({"Service": "delivery.logs.amazonaws.com"}, delivery))
             ),
@@ -92,7 +91,7 @@ class Firewall(pulumi.ComponentResource):
         aws.wafv2.WebAclLoggingConfiguration(
             f"{name}-log",
             resource_arn=acl.arn,
-            region=GLOBAL,
+            region=CLOUDFRONT_REGION,
             log_destination_configs=[log.arn],
             redacted_fields=[{"single_header": {"name": header}} for header in SECRETS],
             opts=pulumi.ResourceOptions(parent=self, depends_on=[permission]),
@@ -120,16 +119,11 @@ def rules(requests_per_5_minutes: int) -> list[dict[str, Any]]:
         },
         "visibility_config": _visible("limit-by-address"),
     }
-    managed = {
-        "AWSManagedRulesAmazonIpReputationList": (),
-        "AWSManagedRulesKnownBadInputsRuleSet": (),
-        "AWSManagedRulesCommonRuleSet": PROMPTS,
-    }
     return [
         limit,
         *(
-            _managed(group, priority, counted)
-            for priority, (group, counted) in enumerate(managed.items(), start=1)
+            _managed(group, priority, PROMPTS if group == COMMON_RULES else ())
+            for priority, group in enumerate(MANAGED_RULES, start=1)
         ),
     ]
 

@@ -71,7 +71,7 @@ class IdentityArgs:
     backups_bucket_arn: pulumi.Input[str]
     data_key_arn: pulumi.Input[str]
     backups_key_arn: pulumi.Input[str]
-    github_provider_arn: str | None = None
+    github_provider_arn: pulumi.Input[str] | None = None
     database_user: str = "api"
     namespace: str = "llm"
 
@@ -166,7 +166,7 @@ class Identity(pulumi.ComponentResource):
 
     def _github(self) -> pulumi.Input[str]:
         """GitHub's provider; AWS checks its certificate itself and needs no thumbprint."""
-        if self._args.github_provider_arn:
+        if self._args.github_provider_arn is not None:
             return self._args.github_provider_arn
         provider = aws.iam.OpenIdConnectProvider(
             f"{self._prefix}-github",
@@ -192,6 +192,11 @@ class Identity(pulumi.ComponentResource):
             opts=self._opts,
         )
         return arn
+
+
+def github_provider(account: pulumi.Input[str]) -> pulumi.Output[str]:
+    """The ARN of GitHub's provider in an account, which has one at most."""
+    return pulumi.Output.format("arn:aws:iam::{}:oidc-provider/{}", account, GITHUB)
 
 
 def github_trust(provider_arn: pulumi.Input[str], settings: Settings) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components.production.iam import KEY_USE, Conditions, Statement, allow, document, granted
+from inventory.cloud.parts import KeyPurpose
 
 DELETION_DAYS = 30
 """The longest that AWS lets a key wait for its deletion: what it encrypted goes with it."""
@@ -182,7 +183,7 @@ def _senders(args: KeysArgs) -> list[Statement]:
     ]
 
 
-PURPOSES: Mapping[str, tuple[str, Callable[[KeysArgs], list[Statement]]]] = {
+PURPOSES: Mapping[KeyPurpose, tuple[str, Callable[[KeysArgs], list[Statement]]]] = {
     "cluster": ("Kubernetes' secrets and the disks of nodes", _instance_starters),
     "data": ("database, cache, buckets, images, secrets", _delivered_logs),
     "logs": ("log groups", _log_groups),

@@ -12,10 +12,10 @@ import pulumi
 import pulumi_aws as aws
 
 from components.production.alarms import Alarm, Watched, alarms
-from components.production.firewall import GLOBAL
 from components.production.iam import Statement, allow, document, granted, service_trust
 from components.production.transport import tls_only
 from inventory.cloud.model import Observability as ObservabilitySettings
+from inventory.cloud.parts import CLOUDFRONT_REGION
 
 TOPIC_ACTIONS = ("sns:Publish", "sns:Subscribe")
 """The actions on a topic that carry something; SNS refuses `sns:*` in a topic's policy."""
@@ -106,10 +106,10 @@ class ObservabilityArgs:
     global_message_key_arn: pulumi.Input[str] | None = None
 
     def __post_init__(self) -> None:
-        if self.region != GLOBAL and self.global_message_key_arn is None:
+        if self.region != CLOUDFRONT_REGION and self.global_message_key_arn is None:
             raise ValueError(
-                f"region: is {self.region}, and alarms about CloudFront are in {GLOBAL}; give "
-                "global_message_key_arn, a key there"
+                f"region: is {self.region}, and alarms about CloudFront are in "
+                f"{CLOUDFRONT_REGION}; give global_message_key_arn, a key there"
             )
 
 
@@ -130,8 +130,10 @@ class Observability(pulumi.ComponentResource):
         self._name, self._args = name, args
         self._child = pulumi.ResourceOptions(parent=self)
         topics = {args.region: self._topic("topic", args.region, args.message_key_arn)}
-        if args.region != GLOBAL and args.global_message_key_arn is not None:
-            topics[GLOBAL] = self._topic("global-topic", GLOBAL, args.global_message_key_arn)
+        if args.region != CLOUDFRONT_REGION and args.global_message_key_arn is not None:
+            topics[CLOUDFRONT_REGION] = self._topic(
+                "global-topic", CLOUDFRONT_REGION, args.global_message_key_arn
+            )
         service = self._log_group("service")
         self._copies({"service": service.name, **args.copied_log_groups})
         for alarm in alarms(args.watched):
@@ -243,19 +245,12 @@ class Observability(pulumi.ComponentResource):
         return pulumi.Output.all(role.arn, policy.id).apply(lambda made: str(made[0]))
 
     def _alarm(self, alarm: Alarm, region: str, topic_arn: pulumi.Input[str]) -> None:
-        namespace, _, metric = alarm.metric.partition(" ")
-        percentile = alarm.statistic.startswith("p")
         aws.cloudwatch.MetricAlarm(
             f"{self._name}-{alarm.name}",
             alarm_description=alarm.then,
-            namespace=namespace,
-            metric_name=metric,
-            dimensions=alarm.of,
-            statistic=None if percentile else alarm.statistic,
-            extended_statistic=alarm.statistic if percentile else None,
+            **_figure(alarm),
             comparison_operator=alarm.comparison,
             threshold=alarm.limit,
-            period=alarm.minutes * 60,
             evaluation_periods=alarm.figures,
             treat_missing_data="breaching" if alarm.silence_is_wrong else "notBreaching",
             alarm_actions=[topic_arn],
@@ -305,6 +300,36 @@ class Observability(pulumi.ComponentResource):
             ],
             opts=self._child,
         )
+
+
+def _figure(alarm: Alarm) -> dict[str, Any]:
+    """What an alarm looks at: one metric, or a formula over that of several."""
+    namespace, _, metric = alarm.metric.partition(" ")
+    seconds = alarm.minutes * 60
+    if alarm.formula:
+        each = [
+            {
+                "id": f"m{number}",
+                "metric": {
+                    "namespace": namespace,
+                    "metric_name": metric,
+                    "dimensions": of,
+                    "stat": alarm.statistic,
+                    "period": seconds,
+                },
+            }
+            for number, of in enumerate(alarm.each)
+        ]
+        figure = {"id": "figure", "expression": alarm.formula, "return_data": True}
+        return {"metric_queries": [*each, {**figure, "label": alarm.name}]}
+    percentile = alarm.statistic.startswith("p")
+    return {
+        "namespace": namespace,
+        "metric_name": metric,
+        "dimensions": alarm.of,
+        "period": seconds,
+        "extended_statistic" if percentile else "statistic": alarm.statistic,
+    }
 
 
 def publishers(topic_arn: pulumi.Input[str], account: pulumi.Input[str]) -> list[Statement]:

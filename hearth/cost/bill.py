@@ -40,7 +40,7 @@ class Line:
     def open(self) -> str:
         """Why it is not, or not wholly, in the bill; empty where it is."""
         if self.item.amount is None:
-            return "how much is not known beforehand"
+            return self.item.uncounted
         if not self.prices:
             return "no price"
         if len(self.prices) < len(self.item.keys):

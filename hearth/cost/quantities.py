@@ -10,6 +10,7 @@ from hearth.cost.figures import DAYS, GB, HOURS, MILLION, Range, exactly
 from hearth.cost.hours import hours, peak_days, requests_a_month
 from hearth.cost.sizing import Pool
 from inventory.cloud.model import Bucket, Database, Environment
+from inventory.cloud.parts import FIREWALL_RULES, KEY_PURPOSES, SECRETS, key_regions
 from inventory.cloud.prices import GLOBAL, Unit
 
 Component = Literal[
@@ -26,10 +27,6 @@ Component = Literal[
 ]
 Kind = Literal["fixed", "usage"]
 
-KMS_KEYS = ("cluster", "data", "logs", "backup", "messages")
-SECRETS = ("the database's", "the cache's")
-FIREWALL_RULES = 4
-"""The limit of an address, and AWS's lists of common attacks, bad inputs and bad addresses."""
 FREE_INSIGHTS_DAYS = 7
 ASSUMED_LIFE_DAYS = 365
 """Of objects that never expire, for their share in each storage class."""
@@ -50,6 +47,7 @@ class Item:
         amount: in a month; None where the settings do not tell.
         kind: whether it is paid for being there, or for being used.
         region: in which it is bought.
+        uncounted: why the settings do not tell how much of it there is; empty where they do.
     """
 
     component: Component
@@ -59,6 +57,7 @@ class Item:
     amount: Range | None
     kind: Kind
     region: str
+    uncounted: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +75,11 @@ class _Part:
         """Something that is paid for being used."""
         return self._item(what, (key,) if isinstance(key, str) else key, unit, amount, "usage")
 
-    def unknown(self, what: str, key: str, unit: Unit) -> Item:
+    def unknown(
+        self, what: str, key: str, unit: Unit, why: str = "only its use tells how much"
+    ) -> Item:
         """Something of which the settings do not tell how much."""
-        return Item(self.component, what, (key,), unit, None, "usage", self.region)
+        return Item(self.component, what, (key,), unit, None, "usage", self.region, why)
 
     def _item(
         self, what: str, keys: tuple[str, ...], unit: Unit, amount: float | Range, kind: Kind
@@ -186,7 +187,12 @@ def _database(environment: Environment) -> Iterator[Item]:
     )
     storage = _stored(database)
     yield part.fixed("storage, which grows", f"rds.storage.{form}", "GB-month", storage)
-    yield part.unknown("backups beyond the database's size", "rds.backup", "GB-month")
+    yield part.unknown(
+        "backups beyond the database's size",
+        "rds.backup",
+        "GB-month",
+        "what changes a day tells how much",
+    )
     if database.insights_days > FREE_INSIGHTS_DAYS:
         what = f"Performance Insights for {database.insights_days} days"
         yield part.unknown(what, "rds.insights", "month")
@@ -258,7 +264,10 @@ def _edge(environment: Environment) -> Iterator[Item]:
 
 def _keys(environment: Environment) -> Iterator[Item]:
     part = _Part("keys", environment.region)
-    yield part.fixed(f"KMS keys: {len(KMS_KEYS)}", "kms.key", "month", len(KMS_KEYS))
+    for region in key_regions(environment.region):
+        where = "" if region == environment.region else f" in {region}, for CloudFront's alarms"
+        what = f"KMS keys: {len(KEY_PURPOSES)}{where}"
+        yield _Part("keys", region).fixed(what, "kms.key", "month", len(KEY_PURPOSES))
     yield part.unknown("requests to them", "kms.requests", "million")
     yield part.fixed(f"secrets: {len(SECRETS)}", "secrets.secret", "month", len(SECRETS))
 
@@ -269,4 +278,5 @@ def _observability(environment: Environment) -> Iterator[Item]:
     yield part.usage("logs taken in", "logs.ingest", "GB", a_month)
     # AWS keeps them compressed: this is the most that it can be.
     yield part.usage(f"logs of {days} days", "logs.storage", "GB-month", a_month / DAYS * days)
-    yield part.unknown("alarms", "cloudwatch.alarm", "month")
+    why = "the stack counts them, its settings do not"
+    yield part.unknown("alarms", "cloudwatch.alarm", "month", why)

@@ -16,6 +16,12 @@ from inventory.cloud.prices import Price
 _CASES = ("low", "typical", "high")
 _UNKNOWN = "unpriced"
 _CENT = 0.01
+_NO_PRICE = (
+    "not in the total, as the table has no price of it; `hearth cost refresh` asks AWS for it "
+    "(credentials with\npricing:GetProducts and ec2:DescribeSpotPriceHistory), or add a row of "
+    "that key to inventory/cloud/prices.yaml:"
+)
+_NO_AMOUNT = "not in the total, as nobody knows beforehand how much of it there is:"
 
 
 def show(report: Report, out: Console) -> None:
@@ -31,7 +37,8 @@ def show(report: Report, out: Console) -> None:
     for line in _notes(report):
         _say(out, line)
     if report.other is None:
-        _section(out, "not in the total:", _unpriced(report.bill))
+        _section(out, _NO_PRICE, _unpriced(report.bill))
+        _section(out, _NO_AMOUNT, _uncounted(report.bill))
     _section(out, "prices that may be out of date (`hearth cost refresh`):", _stale(report.stale))
     if report.other is None:
         _section(out, "would be cheaper:", _advice(report.advice))
@@ -137,12 +144,18 @@ def _notes(report: Report) -> Iterator[str]:
 
 
 def _unpriced(found: Bill) -> Iterator[str]:
+    """What a price would put into the total, with the keys of which any would do."""
     for line in found.unpriced:
         item = line.item
-        amount = ""
         if item.amount is not None:
-            amount = f", {_amount(item.amount.typical, item.unit)}"
-        yield f"{item.component}: {item.what}{amount}; {line.open}"
+            amount = _amount(item.amount.typical, item.unit)
+            yield f"{item.component}: {item.what}, {amount} ({' or '.join(item.keys)})"
+
+
+def _uncounted(found: Bill) -> Iterator[str]:
+    for line in found.unpriced:
+        if line.item.amount is None:
+            yield f"{line.item.component}: {line.item.what}; {line.open}"
 
 
 def _amount(figure: float, unit: str) -> str:

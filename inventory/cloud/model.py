@@ -322,6 +322,9 @@ class Identity(Model):
 
     github_repository: Repository
     github_environment: Name = Field(description="of GitHub: only its jobs may deploy")
+    makes_github_provider: bool = Field(
+        default=True, description="an account has one at most; false where yours has it already"
+    )
 
 
 class Observability(Model):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,9 @@ from moto import mock_aws
 
 from hearth.cli import app, main
 from hearth.cloud import CloudStack
+from hearth.extras import missing_extra
 from hearth.plan import Change, Plan
+from inventory.paths import PROJECT
 from inventory.units import GIB
 
 SITES = Path(__file__).parents[1] / "sites"
@@ -264,3 +267,43 @@ def test_an_environment_is_planned_for_people_and_for_scripts(
     printed = hearth("preview", "dev", "--json")
     assert json.loads(printed.out)["counts"] == {"replace": 1}
     assert printed.code == 1
+
+
+WITHOUT = """
+import sys
+module, *arguments = sys.argv[1:]
+sys.modules[module] = None  # as if it were not installed
+sys.argv = ["hearth", *arguments]
+from hearth.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments", "told"),
+    [
+        (
+            "cryptography",
+            ["preview", "homelab"],
+            "cryptography is not installed: this command needs Hearth's extra `homelab`; "
+            "run `make setup`\n",
+        ),
+        (
+            "hdrh",
+            ["smoke", "homelab"],
+            "hdrh is not installed: this command needs Hearth's extra `homelab`; "
+            "run `make setup`\n",
+        ),
+    ],
+)
+def test_a_package_of_another_extra_is_named_with_what_installs_it(
+    module: str, arguments: list[str], told: str
+) -> None:
+    command = [sys.executable, "-c", WITHOUT, module, *arguments]
+    ended = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (1, told)
+
+
+def test_a_module_of_no_extra_is_nobodys() -> None:
+    assert missing_extra("nothing.at.all") == ""
+    assert "make setup-cloud" in missing_extra("boto3.session")

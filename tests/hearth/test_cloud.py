@@ -11,13 +11,31 @@ from moto import mock_aws
 
 from hearth.aws_account import require_account
 from hearth.cloud import CloudStack, Place, offline_place, online_place
+from hearth.draw_environment import svg
 from hearth.processes import Finished
 from hearth.state_backend import backend_of, make_backend
 from inventory.cloud.loading import load_environment
 from inventory.errors import HearthError
 from inventory.paths import PROJECT
+from policies.wire import plain
 from tools import toolchain
 from tools.aws_echo import BACKEND, OFFLINE
+
+PROTECTED_BY_AWS = {
+    "Bucket production-storage-access",
+    "Bucket production-storage-backups",
+    "Bucket production-storage-checkpoints",
+    "Bucket production-storage-logs",
+    "Cluster production-cluster",
+    "Instance production-database-instance",
+    "LoadBalancer production-edge-alb",
+    "ReplicationGroup production-cache-nodes",
+    "Repository production-api",
+    "Repository production-ollama",
+    "Secret production-cache-login",
+    "Vault production-backup-vault",
+}
+"""What AWS itself refuses to delete, or keeps for a while, where `protected` says so."""
 
 
 def quiet(_line: str) -> None:
@@ -40,9 +58,22 @@ class Lab:
 
     def state(self) -> list[dict[str, Any]]:
         """Every resource of AWS in the stack's state."""
-        said = self.stack()._pulumi("stack", "export", "--stack", "trial")
-        found = json.loads(said)["deployment"].get("resources") or []
-        return [r for r in found if r["type"].startswith("aws:")]
+        return resources(self.stack())
+
+
+def resources(stack: CloudStack) -> list[dict[str, Any]]:
+    """Every resource of AWS in a stack's state."""
+    said = stack._pulumi("stack", "export", "--stack", stack.environment.name)
+    found = json.loads(said)["deployment"].get("resources") or []
+    return [r for r in found if r["type"].startswith("aws:")]
+
+
+def asked_for(stack: CloudStack) -> dict[str, Any]:
+    """The inputs of each of them, by `Type name`; secrets, encrypted anew each time, are alike."""
+    return {
+        f"{r['type'].rpartition(':')[2]} {r['urn'].rpartition('::')[2]}": plain(r["inputs"])
+        for r in resources(stack)
+    }
 
 
 @pytest.fixture
@@ -61,8 +92,8 @@ def test_an_environment_comes_changes_is_protected_and_goes(lab: Lab) -> None:
     tags = {"Environment": "trial", "Owner": "platform", "ManagedBy": "hearth"}
     assert vpc["inputs"]["tags"].items() >= tags.items()
 
-    same = lab.stack(protected=True).preview()
-    assert (same.counts, same.unchanged) == ({}, len(there))
+    assert lab.stack(protected=True).up(quiet).counts.keys() == {"unchanged"}
+    assert len(lab.state()) == len(there)
 
     with pytest.raises(HearthError) as refused:
         lab.stack(protected=True).destroy(quiet)
@@ -82,6 +113,39 @@ def test_an_environment_comes_changes_is_protected_and_goes(lab: Lab) -> None:
     assert lab.state() == []
     assert not (PROJECT / "stacks" / "Pulumi.trial.yaml").exists()
     assert (lab.place.folder / "Pulumi.trial.yaml").is_file()
+
+
+def test_production_as_it_is_comes_stays_changes_is_protected_and_goes(
+    lab: Lab, tmp_path: Path
+) -> None:
+    """The whole stack by the real engine; one test, as each run of it takes seconds."""
+    stack = CloudStack("production", load_environment("production"), lab.place)
+    stack.prepare()
+    declared = stack.graph()
+    assert svg(declared) == (PROJECT / "docs" / "production.svg").read_text()
+    assert stack.up(quiet).counts.keys() == {"created"}
+    there = asked_for(stack)
+    assert len(there) == sum(r.type.startswith("aws:") for r in declared.resources)
+
+    with pytest.raises(HearthError, match="nothing is deleted, as these are protected: "):
+        stack.destroy(quiet)
+    assert asked_for(stack) == there
+
+    # The same environment with a node more, and no longer protected.
+    file = tmp_path / "grown.yaml"
+    changed = {"extends": "production", "protected": False, "cluster": {"system": {"count": 4}}}
+    file.write_text(json.dumps(changed))
+    grown = CloudStack(str(file), load_environment(str(file)), lab.place)
+    grown.prepare()
+    assert grown.up(quiet).counts.keys() == {"updated", "unchanged"}
+    then = asked_for(grown)
+    assert then.keys() == there.keys()
+    differ = {name for name, inputs in then.items() if inputs != there[name]}
+    assert differ == {"NodeGroup production-cluster-nodes-system", *PROTECTED_BY_AWS}
+    sizes = {"desiredSize": 4, "maxSize": 4, "minSize": 4}
+    assert then["NodeGroup production-cluster-nodes-system"]["scalingConfig"] == sizes
+    grown.destroy(quiet)
+    assert asked_for(grown) == {}
 
 
 def test_a_program_that_fails_says_why(lab: Lab) -> None:

@@ -73,7 +73,12 @@ def test_cost_tells_components_totals_and_what_has_no_price(hearth: Shell) -> No
     assert total.split()[-3:] == ["1,177.56", "1,253.68", "1,286.30"]
     (database,) = [line for line in lines if line.startswith("database")]
     assert database.split()[-3:] == ["unpriced"] * 3
-    assert "    database: db.m7g.large, multi-az, 730 hours; no price" in lines
+    (no_price,) = [n for n, line in enumerate(lines) if "as the table has no price" in line]
+    (no_amount,) = [n for n, line in enumerate(lines) if "nobody knows beforehand" in line]
+    assert "`hearth cost refresh` asks AWS for it" in lines[no_price]
+    database = "    database: db.m7g.large, multi-az, 730 hours (rds.db.m7g.large.multi-az)"
+    assert no_price < lines.index(database) < no_amount
+    assert lines.index("    keys: requests to them; only its use tells how much") > no_amount
     assert "    spot.g6.xlarge in us-east-1: without a date (spot prices as seen)" in lines
     assert any(line.startswith("    65.70 a month: network.nat: per-zone to s") for line in lines)
     (off_peak,) = [line for line in lines if line.startswith("off-peak: ")]

@@ -10,7 +10,8 @@ from xml.etree import ElementTree as ET
 import pytest
 import yaml
 
-from hearth.draw import FONTS, layout, svg, text_width
+from hearth.draw import layout, svg
+from hearth.picture import FONTS, text_width
 from inventory.loading import load, site_path
 from inventory.model import Site
 from inventory.paths import PROJECT

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from pulumi.provider.experimental.property_value import PropertyValue, PropertyValueType
+from google.protobuf import struct_pb2  # type: ignore[import-untyped]
+from pulumi.provider.experimental.property_value import PropertyValue
 from pulumi.provider.experimental.provider import (
     ConfigureRequest,
     CreateRequest,
@@ -19,6 +20,7 @@ from pulumi.provider.experimental.provider import (
     ReadResponse,
     UpdateRequest,
 )
+from pulumi.runtime.rpc import UNKNOWN
 
 from provider.machine import ScriptError
 from provider.server import HostProvider
@@ -186,9 +188,12 @@ def test_a_digest_changes_with_a_text_and_not_with_what_reads_it(machine: Machin
 
 def test_a_digest_of_what_is_not_known_yet_is_not_known(machine: Machine) -> None:
     inputs = machine.inputs({})
-    inputs["files"] = PropertyValue({"a": PropertyValue.computed()})
+    sent = struct_pb2.Struct()
+    sent.update({"a": UNKNOWN})
+    inputs["files"] = PropertyValue(PropertyValue.unmarshal_map(sent))
     found = run(machine.provider.create(CreateRequest(FILES, inputs, 0, True))).properties
-    assert found["digest"].type is PropertyValueType.COMPUTED
+    answered = {key: PropertyValue.marshal(value).string_value for key, value in found.items()}
+    assert answered["digest"] == answered["digests"] == UNKNOWN
 
 
 def test_secrets_stay_secret(machine: Machine) -> None:

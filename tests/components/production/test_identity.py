@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from inventory.cloud.loading import load_environment
+from inventory.cloud.model import Environment
 from tests.components.production.core import (
     BACKUPS,
     CHECKPOINTS,
@@ -23,6 +24,7 @@ from tests.components.production.core import (
     policies_of,
     statements,
 )
+from tests.components.production.whole import declare as declare_whole
 from tests.components.recorder import record
 from tools.aws_echo import ACCOUNT, REGION
 
@@ -175,3 +177,13 @@ def test_every_role_is_within_the_boundary_for_an_hour_at_most(environment: str)
 def test_the_boundary_fits_into_a_policy() -> None:
     policy = inputs(core("production"), "Policy")["identity-boundary"]["policy"]
     assert len("".join(policy.split())) < LARGEST_MANAGED
+
+
+def test_an_account_that_has_githubs_provider_gets_no_second_one() -> None:
+    data = load_environment("dev").model_dump(mode="json")
+    data["identity"]["makes_github_provider"] = False
+    made = record(lambda: declare_whole(Environment.model_validate(data)))
+    assert not made.of_type("OpenIdConnectProvider")
+    role = made.of_type("Role")["dev-identity-deploy"].inputs
+    federated = json.loads(role["assumeRolePolicy"])["Statement"][0]["Principal"]["Federated"]
+    assert federated == f"arn:aws:iam::{ACCOUNT}:oidc-provider/token.actions.githubusercontent.com"

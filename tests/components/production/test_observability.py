@@ -201,10 +201,31 @@ def test_what_is_watched_is_named(recordings: dict[str, Recording]) -> None:
     assert "statistic" not in alarm(production, "service-latency")
 
 
+def test_a_failover_of_the_cache_is_seen_by_which_node_is_the_primary(
+    recordings: dict[str, Recording],
+) -> None:
+    inputs = alarm(recordings["production"], "cache-failover")
+    *nodes, figure = inputs["metricQueries"]
+    assert [(node["id"], node["metric"]["dimensions"]["CacheClusterId"]) for node in nodes] == [
+        ("m0", "cache-001"),
+        ("m1", "cache-002"),
+    ]
+    assert {node["metric"]["metricName"] for node in nodes} == {"IsMaster"}
+    # 0 to 1 is a node that has become the primary; the other's 1 to 0 is no alarm of its own.
+    assert figure["expression"] == "MAX([DIFF(m0), DIFF(m1)])"
+    assert (figure["returnData"], inputs["threshold"], inputs["comparisonOperator"]) == (
+        True,
+        0,
+        "GreaterThanThreshold",
+    )
+    assert not {"metricName", "statistic", "period"} & inputs.keys()
+
+
 def test_dev_watches_what_it_has(recordings: dict[str, Recording]) -> None:
     names = {name.removeprefix("watch-") for name in recordings["dev"].of_type(ALARM)}
     assert {"cache-001-cpu", "nat-0-ports", "edge-5xx"} <= names
-    assert not {"cache-002-cpu", "cache-001-lag", "nat-1-ports", "edge-failover"} & names
+    absent = {"cache-002-cpu", "cache-001-lag", "cache-failover", "nat-1-ports", "edge-failover"}
+    assert not absent & names
 
 
 def test_a_service_that_is_not_there_at_all_is_an_alarm(recordings: dict[str, Recording]) -> None:
