@@ -36,7 +36,7 @@ from tests.services.fixai.stacks import Stack
 
 ROLES = ("outbox", "description", "clustering", "incidents")
 PRICES = {"gemini-2.5-flash": (0.30, 2.50), "gemini-embedding-001": (0.15, 0.0)}
-"""Dollars a million tokens, in and out. Embeddings: opencode.ai/data, read on 2026-11-22; the model:
+"""Dollars a million tokens, in and out. Embeddings: opencode.ai/data, read 2026-11-22; the model:
 assumed, the list price as known from 2025. Check ai.google.dev/gemini-api/docs/pricing."""
 _AT_ONCE = 32
 _ASKED = 50
