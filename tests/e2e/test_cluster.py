@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import time
 from collections.abc import Iterator
@@ -115,6 +116,23 @@ def test_up_makes_a_cluster_of_ready_nodes(cluster: Up) -> None:
     told = it.hearth("status", SITE, "--json")
     assert told.code == 0, told.output
     assert [n["state"] for n in json.loads(told.output)["nodes"]] == ["Ready", "Ready"]
+
+
+def test_the_application_on_it_keeps_its_promises(cluster: Up) -> None:
+    assert "fixai: pass" in cluster[1].output
+    assert "60 of 60" in cluster[1].output
+
+
+def test_a_second_run_changes_nothing(cluster: Up) -> None:
+    ran = cluster[0].hearth("up", SITE)
+    assert ran.code == 0, ran.output
+    assert "2 machines, 0 changes" in ran.output
+    assert re.search(r"pulumi up: \d+ unchanged", ran.output), ran.output
+
+
+def test_nothing_acknowledged_is_lost_whatever_ends(cluster: Up) -> None:
+    ran = cluster[0].hearth("smoke", SITE, "--drill", "all")
+    assert ran.code == 0, ran.output
 
 
 def test_a_second_bootstrap_changes_nothing(cluster: Up) -> None:
