@@ -26,7 +26,6 @@ IMAGES = {
     "cassandra": "docker.io/library/cassandra",
     "traefik": "docker.io/library/traefik",
     "fixai": "hearth/fixai",
-    "gemini": "hearth/gemini",
 }
 """What a cluster's pods run, beside images of the catalogue of services: by name, without tags.
 

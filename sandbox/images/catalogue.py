@@ -44,7 +44,6 @@ CATALOGUE = {
     "drift-check": Entry(python.drift_check),
     "etcd": Entry(kubernetes.etcd, ("etcd",)),
     "fixai": Entry(cluster.fixai),
-    "gemini": Entry(cluster.gemini),
     "grafana": Entry(python.grafana),
     "haproxy": Entry(gateway.haproxy),
     "jupyterhub": Entry(web.jupyterhub),

@@ -259,20 +259,6 @@ def fixai(services: Path = PROJECT / "services") -> Recipe:
     )
 
 
-def gemini(services: Path = PROJECT / "services") -> Recipe:
-    """The stand-in for Gemini, which is one of the programs.
-
-    Raises:
-        HearthError: There are none.
-    """
-    return Recipe(
-        "gemini",
-        programs(services),
-        python.started_as("services.fixai", 8000) | {"Cmd": ["gemini"]},
-        python.OWN_VERSION,
-    )
-
-
 def programs(services: Path) -> Layer:
     """Our programs over what they import."""
     pinned, script = python.pinned_packages(services / "fixai/requirements.txt")

@@ -247,7 +247,7 @@ def test_an_image_is_published_under_the_name_that_a_site_asks_for(kind: str) ->
 
 
 # Pod Security's profile `restricted` demands the first, and that the rest can be read-only.
-CLUSTER = ("cassandra", "fixai", "gemini", "kafka", "traefik", "zookeeper")
+CLUSTER = ("cassandra", "fixai", "kafka", "traefik", "zookeeper")
 
 
 @pytest.mark.usefixtures("cache")
@@ -264,14 +264,6 @@ def test_java_programs_share_one_java(built: list[str]) -> None:
 
     assert sorted(built) == ["cassandra", "java", "kafka", "zookeeper"]
     assert layers_of("kafka")[:-1] == layers_of("cassandra")[:-1] == layers_of("zookeeper")[:-1]
-
-
-def test_the_stand_in_for_gemini_is_the_programs_own_layers(built: list[str]) -> None:
-    images.build_all(["fixai", "gemini"], silent)
-
-    assert sorted(built) == ["fixai", "fixai-packages", "python"]
-    assert layers_of("fixai") == layers_of("gemini")
-    assert recipe("gemini").settings["Cmd"] == ["gemini"]
 
 
 @pytest.mark.usefixtures("cache")
