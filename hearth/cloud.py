@@ -20,9 +20,9 @@ from typing import Any
 import yaml
 
 from hearth.aws_account import require_account
+from hearth.passwords import new_password
 from hearth.plan import Plan, plan_from
 from hearth.processes import Finished, stream
-from hearth.secrets import new_password
 from hearth.updates import Changes, Progress, counts, show
 from inventory.cloud.loading import ENVIRONMENTS, environment_path
 from inventory.cloud.model import Environment

@@ -6,8 +6,6 @@ They reach Pulumi through its standard input, never through a command line.
 from __future__ import annotations
 
 import ipaddress
-import re
-import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,6 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from hearth.passwords import new_password
 from inventory.model import Site
 
 CERTIFICATE, PRIVATE_KEY, AUTHORITY = "tlsCertificate", "tlsPrivateKey", "tlsAuthority"
@@ -50,14 +49,6 @@ def missing_settings(present: Mapping[str, str | None], site: Site) -> list[Sett
     if PRIVATE_KEY in present and certificate and _still_good(certificate, gateway, names):
         return settings
     return settings + _certificate(gateway, names)
-
-
-def new_password() -> str:
-    """32 characters of 64; each class of them is there, as SonarQube wants it."""
-    while True:
-        made = secrets.token_urlsafe(24)
-        if all(re.search(kind, made) for kind in ("[a-z]", "[A-Z]", "[0-9]", "[-_]")):
-            return made
 
 
 def _still_good(pem: str, gateway: IPv4Address, names: Sequence[str]) -> bool:
