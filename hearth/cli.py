@@ -214,8 +214,17 @@ def _no_site_is(given: bool, option: str, site: str) -> None:  # noqa: FBT001 - 
         raise HearthError(f"{option}: {site} is no environment on AWS; leave the option out")
 
 
-def _cloud_stack(argument: str, *, offline: bool, quiet: bool = False) -> CloudStack:
-    """An environment's stack, ready: with its toolchain and, online, its account."""
+def _cloud_stack(
+    argument: str, *, offline: bool, quiet: bool = False, home: Path | None = None
+) -> CloudStack:
+    """An environment's stack, ready: with its toolchain and, online, its account.
+
+    Args:
+        argument: the environment's name or file.
+        offline: whether AWS is a stand-in.
+        quiet: whether standard output is for something else.
+        home: where what is made up is kept; the checkout's folder, if left out.
+    """
     from hearth.cloud import CloudStack, offline_place, online_place  # noqa: PLC0415
 
     environment = load_environment(argument)
@@ -224,7 +233,7 @@ def _cloud_stack(argument: str, *, offline: bool, quiet: bool = False) -> CloudS
         from tools import toolchain  # noqa: PLC0415 - only some commands need it
 
         toolchain.ensure(progress, docker=False)
-        place = offline_place() if offline else online_place(argument, environment)
+        place = offline_place(home) if offline else online_place(argument, environment)
         progress.summary = f"state in {place.backend}"
     stack = CloudStack(argument, environment, place)
     stack.prepare()
@@ -646,15 +655,8 @@ def _nothing_yet(argument: str) -> Iterator[CloudStack]:
     """An environment's stack as it is before its first update, offline, in a passing folder."""
     from tempfile import TemporaryDirectory  # noqa: PLC0415 - only this needs it
 
-    from hearth.cloud import CloudStack, offline_place  # noqa: PLC0415
-    from tools import toolchain  # noqa: PLC0415
-
-    with step("toolchain", on=err) as progress:
-        toolchain.ensure(progress, docker=False)
     with TemporaryDirectory(prefix="hearth-") as folder:
-        stack = CloudStack(argument, load_environment(argument), offline_place(Path(folder)))
-        stack.prepare()
-        yield stack
+        yield _cloud_stack(argument, offline=True, quiet=True, home=Path(folder))
 
 
 @app.command(rich_help_panel=SITE)
