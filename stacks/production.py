@@ -18,7 +18,7 @@ from components.production.observability import Observability, ObservabilityArgs
 from components.production.registry import Registry, RegistryArgs
 from components.production.storage import Storage, StorageArgs
 from inventory.cloud.model import Environment
-from inventory.cloud.parts import CLOUDFRONT_REGION, key_regions
+from inventory.cloud.parts import CLOUDFRONT_REGION
 from stacks.tags import tag_everything, tags_of
 
 CACHE_PASSWORD = "cachePassword"  # noqa: S105 - the name of a setting
@@ -210,7 +210,7 @@ def declare(environment: Environment, cache_password: pulumi.Input[str]) -> None
 
 def _global_key(environment: Environment, account: pulumi.Input[str]) -> pulumi.Output[str] | None:
     """What encrypts alarms about CloudFront, where the environment itself is elsewhere."""
-    if CLOUDFRONT_REGION not in key_regions(environment.region)[1:]:
+    if environment.region == CLOUDFRONT_REGION:
         return None
     provider = aws.Provider("aws-global", region=CLOUDFRONT_REGION)
     own = pulumi.ResourceOptions(providers=[provider])

@@ -47,8 +47,17 @@ cost_app = typer.Typer(
 backend_app = typer.Typer(no_args_is_help=True, help="Where a team keeps the state of a stack.")
 
 
-def _cloud_stack(argument: str, *, offline: bool, quiet: bool = False) -> CloudStack:
-    """An environment's stack, ready: with its toolchain and, online, its account."""
+def cloud_stack(
+    argument: str, *, offline: bool, quiet: bool = False, home: Path | None = None
+) -> CloudStack:
+    """An environment's stack, ready: with its toolchain and, online, its account.
+
+    Args:
+        argument: the environment's name or file.
+        offline: whether AWS is a stand-in.
+        quiet: whether standard output is for something else.
+        home: where what is made up is kept; the checkout's folder, if left out.
+    """
     from hearth.cloud import CloudStack, offline_place, online_place  # noqa: PLC0415
 
     environment = load_environment(argument)
@@ -57,7 +66,7 @@ def _cloud_stack(argument: str, *, offline: bool, quiet: bool = False) -> CloudS
         from tools import toolchain  # noqa: PLC0415 - only some commands need it
 
         toolchain.ensure(progress, docker=False)
-        place = offline_place() if offline else online_place(argument, environment)
+        place = offline_place(home) if offline else online_place(argument, environment)
         progress.summary = f"state in {place.backend}"
     stack = CloudStack(argument, environment, place)
     stack.prepare()
@@ -66,7 +75,7 @@ def _cloud_stack(argument: str, *, offline: bool, quiet: bool = False) -> CloudS
 
 def preview_environment(argument: str, *, online: bool, as_json: bool) -> None:
     """Plans an environment and shows it."""
-    stack = _cloud_stack(argument, offline=not online, quiet=as_json)
+    stack = cloud_stack(argument, offline=not online, quiet=as_json)
     plan = _cloud_plan(stack, quiet=as_json)
     if as_json:
         sys.stdout.write(json.dumps(plan.document) + "\n")
@@ -88,7 +97,7 @@ def _cloud_plan(stack: CloudStack, *, quiet: bool = False) -> Plan:
 
 def up_environment(argument: str, *, offline: bool, yes: bool) -> None:
     """Plans an environment, asks, and carries the plan out."""
-    stack = _cloud_stack(argument, offline=offline)
+    stack = cloud_stack(argument, offline=offline)
     plan = _cloud_plan(stack)
     if plan.refused:
         raise HearthError(stack.refusal(plan.refused))
@@ -103,7 +112,7 @@ def up_environment(argument: str, *, offline: bool, yes: bool) -> None:
 
 def down_environment(argument: str, *, offline: bool, yes: bool) -> None:
     """Asks, and deletes all of an environment."""
-    stack = _cloud_stack(argument, offline=offline)
+    stack = cloud_stack(argument, offline=offline)
     ask = f"This deletes everything of {stack.environment.name} in AWS, with its data. Go on?"
     if not offline and not yes and not typer.confirm(ask):
         raise typer.Exit(1)

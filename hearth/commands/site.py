@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -22,7 +21,6 @@ from inventory.loading import SITE, load
 from inventory.units import format_size
 
 if TYPE_CHECKING:
-    from hearth.cloud import CloudStack
     from hearth.doctor import Diagnosis
     from inventory.hardware import Board
     from inventory.model import Site
@@ -167,30 +165,16 @@ def schema(
 def draw(site: StackArgument) -> None:
     """Print a picture of a site, or of what an environment on AWS declares (SVG)."""
     if is_environment(site):
-        from hearth.draw_environment import svg as picture  # noqa: PLC0415 - as below
+        from hearth.commands.cloud import cloud_stack  # noqa: PLC0415 - as below
+        from hearth.draw_environment import svg as picture  # noqa: PLC0415
 
-        with nothing_yet(site) as stack:
+        with TemporaryDirectory(prefix="hearth-") as folder:  # as before its first update
+            stack = cloud_stack(site, offline=True, quiet=True, home=Path(folder))
             sys.stdout.write(picture(stack.graph()))
         return
     from hearth.draw import svg  # noqa: PLC0415 - only this command needs it
 
     sys.stdout.write(svg(load(site)))
-
-
-@contextmanager
-def nothing_yet(argument: str) -> Iterator[CloudStack]:
-    """An environment's stack as it is before its first update, offline, in a passing folder."""
-    from tempfile import TemporaryDirectory  # noqa: PLC0415 - only this needs it
-
-    from hearth.cloud import CloudStack, offline_place  # noqa: PLC0415
-    from tools import toolchain  # noqa: PLC0415
-
-    with step("toolchain", on=err) as progress:
-        toolchain.ensure(progress, docker=False)
-    with TemporaryDirectory(prefix="hearth-") as folder:
-        stack = CloudStack(argument, load_environment(argument), offline_place(Path(folder)))
-        stack.prepare()
-        yield stack
 
 
 def render(
