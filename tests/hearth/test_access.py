@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from hearth import access, cli, status
+from hearth import access, status
 from hearth.access import KEY_VARIABLE, access_to, key_file
+from hearth.commands import judging, lab
 from hearth.engine import Stack
 from hearth.secrets import AUTHORITY
 from inventory.errors import HearthError
@@ -115,9 +116,9 @@ def test_capacity_asks_with_every_clients_key_or_with_the_one_that_is_given(
 ) -> None:
     stack.keys["laptop"] = "key-3"
     monkeypatch.setattr("hearth.engine.Stack", lambda *_: stack)
-    assert cli._client_keys("my/lab.yaml", SITE) == ["key-1", "key-3", "key-2"]
+    assert judging._client_keys("my/lab.yaml", SITE) == ["key-1", "key-3", "key-2"]
     monkeypatch.setenv(KEY_VARIABLE, "another")
-    assert cli._client_keys("my/lab.yaml", SITE) == ["another"]
+    assert judging._client_keys("my/lab.yaml", SITE) == ["another"]
 
 
 def test_a_client_whose_key_is_not_made_yet_is_told_how(stack: FakeStack) -> None:
@@ -134,7 +135,7 @@ def test_the_command_that_up_prints_asks_with_the_key_without_showing_it(
 ) -> None:
     stack._write_smoke_key()
     monkeypatch.setattr(status, "look", lambda _: status.SiteStatus("sandbox", ()))
-    cli._summary("sandbox", site)  # type: ignore[arg-type]
+    lab._summary("sandbox", site)  # type: ignore[arg-type]
     (line,) = [x for x in capsys.readouterr().out.splitlines() if x.startswith("ask")]
     command = shlex.split(line)[1:]
     assert (command[0], command[-3]) == ("curl", "https://127.0.0.1:8443/api/v1/chat")
