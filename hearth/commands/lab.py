@@ -26,7 +26,7 @@ from hearth.commands.options import (
     no_site_is,
 )
 from hearth.commands.sandbox import sandbox_down
-from hearth.commands.site import examine
+from hearth.commands.site import examined
 from hearth.commands.steps import (
     absent_hosts,
     boot,
@@ -79,7 +79,7 @@ def up(  # noqa: PLR0913 - one for each option
     if loaded.sandbox is not None:
         boot(loaded)
     absent = absent_hosts(loaded)
-    if loaded.sandbox is None and (diagnosis := examine(site)).blocks(absent):
+    if loaded.sandbox is None and (diagnosis := examined(site)).blocks(absent):
         diagnosis.show(out)
         raise typer.Exit(1)
     present = [name for name in loaded.hosts if name not in absent]

@@ -118,12 +118,12 @@ def doctor(site: SiteArgument, *, as_json: JsonOption = False) -> None:
         diagnosis = examine(site)
         sys.stdout.write(json.dumps(diagnosis.document) + "\n")
     else:
-        diagnosis = examine(site)
+        diagnosis = examined(site)
         diagnosis.show(out)
     raise typer.Exit(diagnosis.exit_code)
 
 
-def examine(site_argument: str) -> Diagnosis:
+def examined(site_argument: str) -> Diagnosis:
     """What the doctor finds on a site's machines."""
     from hearth.doctor import examine  # noqa: PLC0415 - only some commands need it
 
