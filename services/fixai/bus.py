@@ -332,6 +332,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # untyped
         self._room.set()
 
     async def _session(self) -> None:
+        silent_ms = round(self._told.silent_seconds * 1000)
         consumer = AIOKafkaConsumer(
             bootstrap_servers=self._kafka.servers,
             group_id=self._name,
@@ -339,9 +340,9 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # untyped
             auto_offset_reset="earliest",
             isolation_level="read_committed",
             request_timeout_ms=_REQUEST_MS,
-            session_timeout_ms=_REQUEST_MS,
-            heartbeat_interval_ms=_REQUEST_MS // 4,
-            rebalance_timeout_ms=round(self._told.drain_seconds * 1000) + _REQUEST_MS,
+            session_timeout_ms=silent_ms,
+            heartbeat_interval_ms=silent_ms // 4,
+            rebalance_timeout_ms=round(self._told.drain_seconds * 1000) + silent_ms,
             # In-place waiting for a dependency may last; being fetched from is no sign of life.
             max_poll_interval_ms=24 * 3600 * 1000,
             metadata_max_age_ms=30_000,

@@ -120,11 +120,13 @@ class Consumers(_Part):
         concurrency: events that one process handles at once, each of another key.
         retry_seconds: before the second attempt, the third and so on; then it is a dead letter.
         drain_seconds: what is being handled at a shutdown has this long to end.
+        silent_seconds: without a sign of life, others take a process's partitions over.
     """
 
     concurrency: Count = 8
     retry_seconds: tuple[Seconds, ...] = (5, 30, 120)
     drain_seconds: Seconds = 15
+    silent_seconds: Seconds = 10
 
 
 class Clustering(_Part):

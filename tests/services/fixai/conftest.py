@@ -84,7 +84,12 @@ def stack(
         },
         redis={"host": "127.0.0.1", "port": cache_server.port},
         objects={"endpoint": f"http://{minio_server.address}"},
-        consumers={"concurrency": 4, "retry_seconds": [0.3, 0.6], "drain_seconds": 5},
+        consumers={
+            "concurrency": 4,
+            "retry_seconds": [0.3, 0.6],
+            "drain_seconds": 5,
+            "silent_seconds": 3,
+        },
         outbox={"lease_seconds": 2, "poll_seconds": 0.05},
     )
     asyncio.run(migrate.role(settings, asyncio.Event()))

@@ -146,6 +146,7 @@ def kafka_properties(folder: Path, port: int, zookeeper_address: str | None) -> 
         "transaction.state.log.min.isr": 1,
         "transaction.state.log.num.partitions": 1,
         "group.initial.rebalance.delay.ms": 0,
+        "group.min.session.timeout.ms": 1000,
         "log.flush.scheduler.interval.ms": 2**31 - 1,
     }
     if zookeeper_address:

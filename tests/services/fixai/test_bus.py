@@ -22,7 +22,7 @@ from tests.services.fixai.crashing import described
 from tests.services.fixai.processes import Server
 from tests.services.fixai.stacks import submitted, until
 
-TOLD = Consumers(concurrency=4, retry_seconds=(0.3, 0.6), drain_seconds=2)
+TOLD = Consumers(concurrency=4, retry_seconds=(0.3, 0.6), drain_seconds=2, silent_seconds=3)
 
 
 @dataclass
