@@ -12,6 +12,7 @@ the form that was asked for: a report can at worst describe itself wrongly.
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import logging
 import random
@@ -288,7 +289,7 @@ class Llm:
         config = types.GenerateContentConfig(
             system_instruction=prompt(task),
             response_mime_type="application/json",
-            response_json_schema=form.model_json_schema(),
+            response_json_schema=_schema(form),
             temperature=0.0,
             max_output_tokens=limit,
             thinking_config=types.ThinkingConfig(thinking_budget=0),
@@ -335,6 +336,12 @@ class Llm:
                 self._usage.ended(model, "answered")
                 return answer
         raise AssertionError("unreachable")
+
+
+@functools.cache
+def _schema(form: type[BaseModel]) -> dict[str, Any]:
+    """The JSON Schema of an answer, which takes longer to make than to send."""
+    return form.model_json_schema()
 
 
 def _passing(error: Exception) -> tuple[str, float | None]:

@@ -202,6 +202,7 @@ def cassandra_settings(folder: Path, port: int) -> dict[str, object]:
         "native_transport_port": port,
         "authenticator": "PasswordAuthenticator",
         "authorizer": "CassandraAuthorizer",
+        "paxos_variant": "v2",
         "commitlog_sync": "periodic",
         "commitlog_sync_period": "10000ms",
         "commitlog_segment_size": "8MiB",
