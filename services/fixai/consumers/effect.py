@@ -34,14 +34,20 @@ async def once(
         Poison: the model will not answer this.
     """
     kept = await store.effect(consumer, event.id)
-    if kept is None:
-        try:
-            made = await work()
-        except Busy as error:
-            if error.others:
-                raise Waiting(str(error)) from None
-            raise Away(str(error)) from None
-        except Unanswerable as error:
-            raise Poison(str(error)) from None
-        kept = await store.keep_effect(consumer, event.id, made.model_dump_json().encode())
-    return form.model_validate_json(kept)
+    if kept is not None:
+        return form.model_validate_json(kept)
+    try:
+        made = await work()
+    except Busy as error:
+        if error.others:
+            raise Waiting(str(error)) from None
+        raise Away(str(error)) from None
+    except Unanswerable as error:
+        raise Poison(str(error)) from None
+    return await keep(store, consumer, event, made)
+
+
+async def keep(store: Store, consumer: str, event: Event, made: Made) -> Made:
+    """What a consumer made of an event: this, unless something is kept of an earlier time."""
+    kept = await store.keep_effect(consumer, event.id, made.model_dump_json().encode())
+    return type(made).model_validate_json(kept)

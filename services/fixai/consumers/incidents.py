@@ -28,7 +28,7 @@ from pydantic import AwareDatetime, BaseModel, Field
 from services.fixai import roles
 from services.fixai.bus import Away, Handler, Poison
 from services.fixai.consumers.description import model
-from services.fixai.consumers.effect import Waiting, once
+from services.fixai.consumers.effect import Waiting, keep, once
 from services.fixai.events import (
     Event,
     ReportChecked,
@@ -218,32 +218,32 @@ class Incidents:
         self, event: Event, problem_id: UUID, statement: Statement | None, report: Report
     ) -> ReportChecked:
         """Judge the problem, and what its report's author is told; the same when done again."""
-        state = await self.settle(problem_id, report.id)
-        statements = await self._problems.said(problem_id)
+        statements, state = await self.settle(problem_id, report.id)
         own = statement or next((each for each in statements if each.id == report.id), None)
-
-        async def checked() -> ReportChecked:
-            if own is None:
-                raise Waiting("the report was not checked yet")
-            verdict, reason = verdict_of(own, statements, state)
-            return _checked(report, problem_id, verdict, reason)
-
-        made = await once(self._store, f"{NAME} verdict", event, ReportChecked, checked)
+        if own is None:
+            raise Waiting("the report was not checked yet")
+        found = _checked(report, problem_id, *verdict_of(own, statements, state))
+        made = await keep(self._store, f"{NAME} verdict", event, found)
         await self._store.checked(made)
         return made
 
-    async def settle(self, problem_id: UUID, but: UUID | None = None) -> State | None:
+    async def settle(
+        self, problem_id: UUID, but: UUID | None = None
+    ) -> tuple[list[Statement], State | None]:
         """Judge a problem anew; where its verdict is another one, its reports' authors are told.
 
         Args:
             problem_id: which.
             but: the author of this report is told by who calls.
+
+        Returns:
+            What is said of it, and how it stands by that.
         """
         statements = await self._problems.said(problem_id)
         state = judge(statements, now())
         if state is None:
             await self._problems.forget(problem_id)
-            return None
+            return statements, None
         before = await self._problems.verdict(problem_id)
         if before not in {None, state.verdict}:
             await self._tell(problem_id, statements, state, but)
@@ -251,7 +251,7 @@ class Incidents:
         await self._problems.judged(problem_id, await self._report(first.report_id), state)
         if state.urgent_from is not None:
             await self._problems.due(problem_id, state.urgent_from)
-        return state
+        return statements, state
 
     async def _tell(
         self, problem_id: UUID, statements: Sequence[Statement], state: State, but: UUID | None
