@@ -31,11 +31,11 @@ preview: $(if $(filter $(STACK),$(ENVIRONMENTS)),setup-cloud,setup) ## Show what
 	@$(BIN)/hearth preview $(STACK)
 
 test: setup $(VENV)/.dev lint unit ## Every check and test, the real lab included where it can run
-	@$(BIN)/pytest -q -m e2e --durations=10 tests/tools tests/e2e
+	@$(BIN)/pytest -q -m e2e --durations=10 tests/tools tests/components tests/services tests/e2e
 
 unit: setup-cloud $(VENV)/.dev $(CHECKOV)/.run ## The tests that need no machine
 	@$(BIN)/pytest -q -n 2 -m "not e2e" --ignore tests/smoke --ignore tests/services/fixai
-	@$(BIN)/pytest -q tests/services/fixai  # by itself: one Kafka and one Cassandra for all
+	@$(BIN)/pytest -q -n 2 --dist loadfile -m "not e2e" tests/services/fixai  # each a Kafka, a Cassandra
 	@$(BIN)/pytest -q tests/smoke  # by itself: it measures times
 
 lint: $(VENV)/.dev ## Formatting, lint, types, who may import whom

@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
@@ -29,6 +30,7 @@ from services.fixai import city, migrate, roles
 from services.fixai.agreement import adjusted_rand
 from services.fixai.database import Away
 from services.fixai.events import ReportSubmitted, now
+from services.fixai.problems import Problems
 from services.fixai.store import Report
 from tests.figures import Figure, record
 from tests.services.fixai import processes, stacks
@@ -86,6 +88,17 @@ async def checked(stack: Stack, ids: Sequence[UUID]) -> list[Report]:
     return list(found.values())
 
 
+async def counted_twice(stack: Stack, done: Sequence[Report]) -> int:
+    """How many more statements than reports there are in the problems that these are of."""
+    async with roles.stored(stack.settings) as store:
+        problems = Problems(store, stack.settings.outbox.buckets)
+        joined = {report.problem_id for report in done if report.problem_id is not None}
+        statements = 0
+        for problem_id in joined:
+            statements += len(await problems.said(problem_id))
+    return statements - len(done)
+
+
 async def tokens(urls: Sequence[str]) -> dict[tuple[str, str], float]:
     """What the consumers counted, by model and direction."""
     found: dict[tuple[str, str], float] = {}
@@ -108,8 +121,22 @@ def cost(counted: dict[tuple[str, str], float]) -> float:
     )
 
 
-def measure(count: int, folder: Path) -> tuple[list[Figure], int]:
-    """The figures, and how many reports were lost."""
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What came of the reports.
+
+    Attributes:
+        lost: reports that were not checked in time.
+        twice: statements beyond one for each report; negative where some are missing.
+    """
+
+    figures: list[Figure]
+    lost: int
+    twice: int
+
+
+def measure(count: int, folder: Path) -> Run:
+    """Send a generated city's reports through the pipeline."""
     reports = city.build(1, count)
     with ExitStack() as entered:
         homes = {name: folder / name for name in ("kafka", "cassandra", "stack")}
@@ -123,6 +150,7 @@ def measure(count: int, folder: Path) -> tuple[list[Figure], int]:
             kafka={"servers": kafka.address},
             cassandra={"hosts": ["127.0.0.1"], "port": cassandra.port},
             llm={"tokens_per_minute": 100_000_000},
+            clustering={"audit_seconds": 2 * _PATIENCE_SECONDS},
             secrets={"folder": str(secrets)},
         )
         asyncio.run(migrate.tables(settings))
@@ -139,7 +167,8 @@ def measure(count: int, folder: Path) -> tuple[list[Figure], int]:
         done = asyncio.run(checked(stack, [report.id for report in reports]))
         took = time.perf_counter() - began
         counted = asyncio.run(tokens([parts["description"].url, parts["incidents"].url]))
-    return figures(reports, done, counted, submitting, took), count - len(done)
+        twice = asyncio.run(counted_twice(stack, done))
+    return Run(figures(reports, done, counted, submitting, took), count - len(done), twice)
 
 
 def figures(
@@ -174,7 +203,7 @@ def figures(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measures, shows, records; 1 where a report is lost."""
+    """Measures, shows, records; 1 where a report is lost or counted twice."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench_fixai", description=__doc__)
     parser.add_argument("--reports", type=int, default=10_000)
     told = parser.parse_args(arguments)
@@ -182,13 +211,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.write(f"not measured: {why}\n")
         return 0
     with tempfile.TemporaryDirectory(prefix="hearth-") as folder:
-        found, lost = measure(told.reports, Path(folder))
-    for figure in found:
+        run = measure(told.reports, Path(folder))
+    for figure in run.figures:
         sys.stdout.write(f"{figure.name:50} {figure.value:12,.3f} {figure.unit}\n")
     busy = ", ".join(f"{value:.1f}" for value in os.getloadavg())
     sys.stdout.write(f"{told.reports} reports, {os.cpu_count()} processors, load average {busy}\n")
-    record(found)
-    return 1 if lost else 0
+    record(run.figures)
+    return 1 if run.lost or run.twice else 0
 
 
 if __name__ == "__main__":
