@@ -82,7 +82,7 @@ def test_pods_that_no_policy_selects_are_open() -> None:
 def test_a_policy_closes_the_ways_that_it_is_of(
     types: Sequence[str] | None, *, closed_in: bool, closed_out: bool
 ) -> None:
-    stated = {} if types is None else {"policyTypes": types}
+    stated: dict[str, Any] = {} if types is None else {"policyTypes": types}
     told = shop(policy("nothing", app("back"), **stated))
     assert admits(told, FRONT, BACK) is not closed_in
     assert admits(told, BACK, FRONT) is not closed_out
