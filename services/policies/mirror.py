@@ -17,7 +17,8 @@ T = TypeVar("T")
 LOG = logging.getLogger("hearth-policies")
 FAULTS = (OSError, http.client.HTTPException, ApiError, ValueError, KeyError, TypeError)
 """Of a network, a server, and an answer that is not of the form that it has to have."""
-FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 8.0
+FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 3.0
+"""Until the API has answered, the pods of a node that has booted are closed."""
 
 
 class Mirror(Generic[T]):
