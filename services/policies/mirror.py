@@ -89,14 +89,14 @@ class Mirror(Generic[T]):
             self._version = str(told["metadata"]["resourceVersion"])
 
     def _replace(self, listed: list[Document]) -> None:
-        found = {_key(told): kept for told in listed if (kept := self._read(told)) is not None}
+        found = {_key(told): kept for told in listed if (kept := self._made_of(told)) is not None}
         with self._lock:
             differs, self._kept = found != self._kept, found
         if differs:
             self._changed.set()
 
     def _take(self, told: Document, *, is_gone: bool) -> None:
-        kept = None if is_gone else self._read(told)
+        kept = None if is_gone else self._made_of(told)
         key = _key(told)
         with self._lock:
             known = self._kept if self._kept is not None else {}
@@ -107,6 +107,12 @@ class Mirror(Generic[T]):
                 known[key] = kept
         if differs:
             self._changed.set()
+
+    def _made_of(self, told: Document) -> T | None:
+        try:
+            return self._read(told)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{self._path}: {_key(told)} cannot be read ({error!r})") from error
 
 
 def _key(told: Document) -> str:

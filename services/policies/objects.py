@@ -10,6 +10,7 @@ from typing import Any, Literal
 Document = Mapping[str, Any]
 """As the API tells it."""
 
+OPERATORS = frozenset({"In", "NotIn", "Exists", "DoesNotExist"})
 FINISHED = frozenset({"Succeeded", "Failed"})
 """Phases of pods whose addresses may be others' by now."""
 
@@ -24,16 +25,9 @@ class Expression:
 
     def holds(self, labels: Mapping[str, str]) -> bool:
         """Whether it is met."""
-        match self.operator:
-            case "In":
-                return labels.get(self.key) in self.values
-            case "NotIn":
-                return labels.get(self.key) not in self.values
-            case "Exists":
-                return self.key in labels
-            case "DoesNotExist":
-                return self.key not in labels
-        raise ValueError(f"a selector's operator {self.operator!r} is not known")
+        if self.operator in {"In", "NotIn"}:
+            return (labels.get(self.key) in self.values) is (self.operator == "In")
+        return (self.key in labels) is (self.operator == "Exists")
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,14 +201,24 @@ def _block(told: Document) -> Block:
 
 
 def _port(told: Document) -> Port:
-    return Port(told.get("protocol") or "TCP", told.get("port"), told.get("endPort"))
+    number, last = told.get("port"), told.get("endPort")
+    if not isinstance(number, int | str | None) or not isinstance(last, int | None):
+        raise ValueError(f"a policy's port {number!r} is neither a number nor a name")  # noqa: TRY004
+    return Port(told.get("protocol") or "TCP", number, last)
 
 
 def _selector(told: Document) -> Selector:
     return Selector(
         tuple((told.get("matchLabels") or {}).items()),
         tuple(
-            Expression(one["key"], one["operator"], frozenset(one.get("values") or ()))
+            Expression(one["key"], _operator(one), frozenset(one.get("values") or ()))
             for one in told.get("matchExpressions") or ()
         ),
     )
+
+
+def _operator(told: Document) -> str:
+    found = str(told["operator"])
+    if found not in OPERATORS:
+        raise ValueError(f"a selector's operator {found!r} is not known")
+    return found

@@ -191,9 +191,10 @@ def _address(pod: Pod) -> Range:
 
 
 def _numbers(port: Port) -> Range:
-    if not isinstance(port.number, int):
+    if port.number is None:
         return EVERY_PORT
-    return port.number, port.number if port.last is None else port.last
+    first = int(port.number)
+    return first, first if port.last is None else port.last
 
 
 def _unambiguous(pods: Iterable[Pod]) -> list[Pod]:

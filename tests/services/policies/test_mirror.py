@@ -161,6 +161,15 @@ def test_an_answer_that_is_no_list_is_none(api: FakeApi, bad: Answer) -> None:
     assert names(it) is None
 
 
+def test_an_object_that_cannot_be_read_is_named(
+    api: FakeApi, caplog: pytest.LogCaptureFixture
+) -> None:
+    strange = {**ONE, "spec": {}}
+    it, _ = followed(api, listed("10", TWO), watched(("ADDED", of(strange, "11"))))
+    assert names(it) == ["two"]
+    assert "/api/v1/pods: shop/one cannot be read (KeyError('containers'))" in caplog.text
+
+
 def test_while_the_api_is_away_everything_stays_and_pauses_grow(
     api: FakeApi, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -188,6 +188,18 @@ def test_a_rule_admits_to_its_ports_and_no_others(ports: list[Document], admitte
     assert " ".join(found) == admitted
 
 
+def test_a_port_that_is_neither_a_number_nor_a_name_is_not_taken_for_every_port() -> None:
+    told = shop(into_back({"ports": [{"port": 80.0}]}))
+    with pytest.raises(ValueError, match=r"a policy's port 80\.0 is neither"):
+        told.table()
+
+
+def test_a_condition_that_is_not_known_is_not_taken_for_another() -> None:
+    told = shop(into_back({"from": [{"podSelector": expressed("tier", "Like", "edge")}]}))
+    with pytest.raises(ValueError, match="operator 'Like' is not known"):
+        told.table()
+
+
 def test_a_name_of_a_port_is_each_targets_own() -> None:
     told = shop(out_of_front({"ports": [{"port": "web"}]}))
     assert [admits(told, FRONT, to, "tcp", 8080) for to in (BACK, FAR, STORE)] == [
