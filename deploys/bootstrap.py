@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pyinfra import config, host
 
-from deploys import clock, docker, firewall, kubernetes, memory, packages
+from deploys import clock, docker, firewall, kubernetes, memory, network_policies, packages
 from deploys.admission import admitted
 from deploys.banner import banner
 from deploys.disks import data_disk
@@ -38,7 +38,7 @@ if site.kubernetes is None:
 else:
     kubernetes.source(site)
     kubernetes.settings(site, host.name, machine)
-    engine = kubernetes.packages(site.kubernetes)
+    engine = [*kubernetes.packages(site.kubernetes), *network_policies.PACKAGES]
 packages.installed(
     [
         *packages.PACKAGES,
@@ -59,9 +59,11 @@ if site.kubernetes is None:
     docker.engine()
 else:
     kubernetes.node(site, host.name)
+    network_policies.program(site, host.name)
 metrics(host.name)
 firewall.firewall(machine, site, host.name)
 if site.kubernetes is not None:
     kubernetes.cluster(site, host.name, machine)
+    network_policies.enforced(site, host.name)
 banner(site, host.name)
 where_needed(postpone=host.data.get("reboot") == "no")

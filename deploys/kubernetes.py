@@ -372,13 +372,12 @@ def discovery(site: Site, authority: str, token: str) -> str:
         authority: the certificate of the cluster's own authority, in PEM.
         token: admits a kubelet, for minutes.
     """
-    address, port = _api(site)
     certificate = base64.b64encode(f"{authority}\n".encode()).decode()
-    server = {"server": f"https://{address}:{port}", "certificate-authority-data": certificate}
+    known = {"server": server(site), "certificate-authority-data": certificate}
     document = {
         "apiVersion": "v1",
         "kind": "Config",
-        "clusters": [{"name": site.name, "cluster": server}],
+        "clusters": [{"name": site.name, "cluster": known}],
         "users": [{"name": "joining", "user": {"token": token}}],
         "contexts": [{"name": "join", "context": {"cluster": site.name, "user": "joining"}}],
         "current-context": "join",
@@ -390,6 +389,12 @@ def _cluster(site: Site) -> Kubernetes:
     if site.kubernetes is None:
         raise ValueError(f"{site.name} is no cluster")
     return site.kubernetes
+
+
+def server(site: Site) -> str:
+    """Where the cluster's API is asked."""
+    address, port = _api(site)
+    return f"https://{address}:{port}"
 
 
 def _api(site: Site) -> tuple[str, int]:

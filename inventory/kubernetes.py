@@ -48,11 +48,6 @@ class Kubernetes(BaseModel):
         default=IPv4Network("10.96.0.0/16"), description="addresses that exist within it only"
     )
 
-    enforces_policies: bool = Field(
-        default=False,
-        description="whether its network holds pods to network policies; Hearth's own does not",
-    )
-
     @property
     def minor(self) -> str:
         """`1.33`: the line of releases, and of the vendor's packages."""

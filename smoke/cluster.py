@@ -46,12 +46,27 @@ async def python(
     found = await pods(access, site, workload)
     if not found:
         return None, f"{workload}: no pod of it runs"
+    command = f"-n {NAMESPACE} exec -i {found[0]} -- {_given(script, arguments)}"
+    return _read(found[0], *await kubectl(access, site, command))
+
+
+async def python_on(
+    access: Access, host: str, script: str, arguments: Sequence[str] = ()
+) -> tuple[Any, str]:
+    """What a Python script printed as JSON on a machine of the cluster, and what went wrong."""
+    return _read(host, *await run_on(access, host, _given(script, arguments)))
+
+
+def _given(script: str, arguments: Sequence[str]) -> str:
+    """A line of shell that runs the script, which follows it."""
     told = " ".join(map(shlex.quote, arguments))
-    command = f"-n {NAMESPACE} exec -i {found[0]} -- python3 - {told} <<'end-of-script'"
-    said, fault = await kubectl(access, site, f"{command}\n{script}\nend-of-script\n")
+    return f"python3 - {told} <<'end-of-script'\n{script}\nend-of-script\n"
+
+
+def _read(where: str, said: str, fault: str) -> tuple[Any, str]:
     if fault:
         return None, fault
     try:
         return json.loads(said), ""
     except ValueError:
-        return None, f"{found[0]}: printed no JSON ({said[:80]!r})"
+        return None, f"{where}: printed no JSON ({said[:80]!r})"

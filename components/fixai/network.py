@@ -38,8 +38,7 @@ class NetworkArgs:
 class Network(pulumi.ComponentResource):
     """In each namespace a policy that forbids everything but names, and one for each workload.
 
-    Both ends have to admit a connection. Who enforces it is the cluster's network plugin: some
-    enforce nothing.
+    Both ends have to admit a connection. `services.policies` enforces it on each node.
     """
 
     def __init__(

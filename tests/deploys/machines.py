@@ -65,6 +65,7 @@ READY_UNITS = "\n".join(
         unit("hearth-firewall.service", "inactive"),
         unit("hearth-metrics.timer"),
         unit("hearth-pods.service"),
+        unit("hearth-policies.service"),
         unit("containerd.service"),
         unit("kubelet.service"),
     ]

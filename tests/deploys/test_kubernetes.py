@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -190,3 +194,61 @@ def test_each_machine_has_the_folders_of_its_own_volumes_and_no_others(made: Run
         for name in ("master01", "worker01"):
             said = "\n".join(made.commands(name, "Folder of a volume")).split()
             assert (claim.path in said) is (claim.host == name)
+
+
+def test_pods_are_held_to_policies_on_every_node(made: Run) -> None:
+    for machine, own in (("master01", "10.244.0.0/24"), ("worker01", "10.244.1.0/24")):
+        assert "systemctl start hearth-policies.service" in made.commands(machine)
+        unit = made.files(machine)["/etc/systemd/system/hearth-policies.service"]
+        assert f"--own {own} --server https://10.20.0.11:6443 " in unit
+        assert "CapabilityBoundingSet=CAP_NET_ADMIN\n" in unit
+        assert "python3" in made.packages(machine)
+
+
+def test_the_program_that_holds_them_is_whole_and_needs_no_package(
+    made: Run, tmp_path: Path
+) -> None:
+    for path, text in made.files("worker01").items():
+        if path.startswith("/usr/local/lib/hearth/"):
+            place = tmp_path / path.removeprefix("/usr/local/lib/hearth/")
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_text(text)
+    unit = made.files("worker01")["/etc/systemd/system/hearth-policies.service"]
+    (started,) = (line for line in unit.splitlines() if line.startswith("ExecStart="))
+    _, *words = started.partition("=")[2].split()
+    # -S: without the packages of this environment, as a machine has none of them.
+    command = [sys.executable, "-S", *words[: words.index("--own")], "--help"]
+    ran = subprocess.run(
+        command, env={"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, check=False
+    )
+    assert (ran.returncode, "--credential" in ran.stdout) == (0, True), ran.stderr
+
+
+def test_nodes_may_read_what_policies_are_about_and_no_more(made: Run) -> None:
+    given = yaml.safe_load_all(made.files("master01")["/etc/hearth/kubernetes/policies.yaml"])
+    role, binding = given
+    assert {verb for rule in role["rules"] for verb in rule["verbs"]} == {"get", "list", "watch"}
+    read = {resource for rule in role["rules"] for resource in rule["resources"]}
+    assert read == {"pods", "namespaces", "networkpolicies"}
+    assert [subject["name"] for subject in binding["subjects"]] == ["system:nodes"]
+    assert made.commands("worker01", "Nodes' rights to read policies") == []
+
+
+def test_pods_are_held_to_policies_only_once_their_node_may_read_them(made: Run) -> None:
+    # Before that every pod of a cluster that runs would be closed.
+    order = [(event.host, event.title) for event in made.events]
+    given = order.index(("master01", "Nodes' rights to read policies"))
+    joined = order.index(("worker01", "Joins the cluster"))
+    for name in ("master01", "worker01"):
+        assert order.index((name, "Pods are held to policies")) > max(given, joined)
+
+
+def test_a_new_version_of_the_program_is_started_once_it_is_whole(made: Run) -> None:
+    titles = made.titles("worker01")
+    files = [number for number, title in enumerate(titles) if title.startswith("Program ")]
+    assert max(files) < titles.index("Network policies' unit")
+    put = made.files("worker01")
+    texts = [text for path, text in put.items() if path.startswith("/usr/local/lib/hearth/")]
+    # It differs when the program does: so does the unit, which is what starts it anew.
+    digest = hashlib.sha256("".join(texts).encode()).hexdigest()
+    assert digest in put["/etc/systemd/system/hearth-policies.service"]

@@ -151,6 +151,38 @@ def test_a_service_is_reached_by_its_name_from_every_node(node: str) -> None:
     assert inside(f"client-{node}", "curl -sS -m 5 http://server/") == "hello from server\n"
 
 
+@pytest.mark.usefixtures("cluster")
+def test_a_network_policy_holds_on_the_same_node_and_across_nodes() -> None:
+    peers = [{"podSelector": {"matchLabels": {"app": "client-master01"}}}]
+    policy = {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": "server", "namespace": NAMESPACE},
+        "spec": {
+            "podSelector": {"matchLabels": {"app": "server"}},
+            "ingress": [{"from": peers, "ports": [{"port": 8080}]}],
+        },
+    }
+    asks = "curl -sS -m 2 http://server/"
+    kubectl("apply", "-f", "-", given=json.dumps(policy))
+    try:
+        assert says("client-worker01", asks, "timed out")
+        assert inside("client-master01", asks) == "hello from server\n"
+    finally:
+        kubectl("-n", NAMESPACE, "delete", "networkpolicy", "server")
+    assert says("client-worker01", asks, "hello from server")
+
+
+def says(pod: str, command: str, wanted: str) -> bool:
+    """Whether a pod comes to say so: nodes hear of a change within a moment."""
+    deadline = time.monotonic() + READY_WITHIN_S
+    while wanted not in inside(pod, command, check=False):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.5)
+    return True
+
+
 @pytest.mark.parametrize("node", ["master01", "worker01"])
 @pytest.mark.usefixtures("cluster")
 def test_a_pod_is_known_to_the_api_by_its_service_account(node: str) -> None:

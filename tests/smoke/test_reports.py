@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import socket
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -147,53 +152,111 @@ def test_a_city_that_does_not_answer_fails(site: Site, papers: tuple[Path, Path,
     assert "POST /accounts" in found.checks[0].detail
 
 
-def test_a_connection_that_is_nobodys_business_is_found(
-    site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tried: dict[str, list[str]] = {}
+@pytest.fixture
+def tried(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
+    """What was tried, by part or machine, in a cluster that is open to everybody.
 
-    async def addresses(_bench: object, targets: set[str]) -> dict[str, str]:
-        return {target: f"10.0.0.{index}" for index, target in enumerate(sorted(targets))}
+    Only the outbox reaches what it needs and no more. All listen but what is in `silent`.
+    """
+    asked: dict[str, list[str]] = {"silent": []}
 
-    async def python(
+    async def places(_bench: object, targets: set[str]) -> dict[str, edges.Place]:
+        await asyncio.sleep(0)
+        names = sorted(targets - set(asked["silent"]))
+        return {name: edges.Place(f"10.0.0.{n}", f"node{n % 2}") for n, name in enumerate(names)}
+
+    async def inside(
         _access: Access, _site: Site, workload: str, _script: str, arguments: Sequence[str]
     ) -> tuple[list[str], str]:
-        tried[workload] = list(arguments)
+        await asyncio.sleep(0)
+        asked[workload] = list(arguments)
         open_ = [f"{told.split('/')[0]}/{told.split('/')[2]}" for told in arguments]
-        if workload == "outbox":  # reaches what it needs alone
+        if workload == "outbox":
             return [name for name in open_ if name in {"cassandra/9042", "kafka/9092"}], ""
         return open_, ""
 
-    monkeypatch.setattr(edges, "_addresses", addresses)
-    monkeypatch.setattr(edges, "python", python)
-    assert site.kubernetes
-    enforcing = site.kubernetes.model_copy(update={"enforces_policies": True})
-    strict = site.model_copy(update={"kubernetes": enforcing})
+    async def beside(
+        _access: Access, host: str, _script: str, arguments: Sequence[str]
+    ) -> tuple[list[str], str]:
+        await asyncio.sleep(0)
+        asked[host] = list(arguments)
+        return [f"{told.split('/')[0]}/{told.split('/')[2]}" for told in arguments], ""
+
+    monkeypatch.setattr(edges, "_places", places)
+    monkeypatch.setattr(edges, "python", inside)
+    monkeypatch.setattr(edges, "python_on", beside)
+    return asked
+
+
+def tries_edges(site: Site) -> dict[str, Check]:
+    """What the suite finds, by claim."""
     access = Access("http://127.0.0.1:9", Path("/dev/null"))
-    lax = run(site, access, ["edges"], lambda _: None)
-    wide = [check for check in lax.checks if "nobody's business" in check.name]
-    assert {check.verdict for check in wide} == {"unjudged"}
-    assert all("enforces no policies" in check.detail for check in wide)
-    found = run(strict, access, ["edges"], lambda _: None)
-    verdicts = {check.name: check.verdict for check in found.checks}
-    assert verdicts["outbox: connections that it needs"] == "pass"
-    assert verdicts["outbox: connections that are nobody's business"] == "pass"
-    assert verdicts["backend: connections that are nobody's business"] == "fail"
+    found = run(site, access, ["edges"], lambda _: None)
+    return {check.name: check for check in found.checks}
+
+
+def test_a_connection_that_is_nobodys_business_is_found(
+    site: Site, tried: dict[str, list[str]]
+) -> None:
+    found = tries_edges(site)
+    assert found["every port that is tried has a listener"].verdict == "pass"
+    assert found["outbox: connections that it needs"].verdict == "pass"
+    assert found["outbox: connections that are nobody's business"].verdict == "pass"
+    assert found["backend: connections that are nobody's business"].verdict == "fail"
     assert any(told.startswith("zookeeper/") for told in tried["backend"])
+    assert any(told.startswith("zookeeper/") for told in tried["node0"] + tried["node1"])
+
+
+def test_a_part_that_is_dead_does_not_pass_for_one_that_is_closed(
+    site: Site, tried: dict[str, list[str]]
+) -> None:
+    whole = tries_edges(site)["outbox: connections that are nobody's business"]
+    tried["silent"] = ["zookeeper", "cassandra"]
+    found = tries_edges(site)
+    listening = found["every port that is tried has a listener"]
+    assert (listening.verdict, "zookeeper/2181" in listening.detail) == ("fail", True)
+    assert not any(told.startswith("zookeeper/") for told in tried["outbox"])
+    left = found["outbox: connections that are nobody's business"]
+    assert (left.verdict, left.samples < whole.samples) == ("pass", True)
+    # What it needs is missing rather than left out.
+    assert found["outbox: connections that it needs"].figure == "1 of 2"
+
+
+def test_a_part_that_needs_what_it_does_not_reach_is_found(
+    site: Site, monkeypatch: pytest.MonkeyPatch, tried: dict[str, list[str]]
+) -> None:
+    async def nothing(*_: object) -> tuple[list[str], str]:
+        await asyncio.sleep(0)
+        return [], ""
+
+    monkeypatch.setattr(edges, "python", nothing)
+    found = tries_edges(site)["outbox: connections that it needs"]
+    assert (found.verdict, found.figure) == ("fail", "0 of 2")
+    assert "node0" in tried
+
+
+def test_only_a_connection_that_was_made_is_open() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening, socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        ports = [each.getsockname()[1] for each in (listening, deaf)]
+        # Of a network for documentation: nobody answers.
+        told = [*(f"it/127.0.0.1/{port}" for port in ports), "far/192.0.2.1/80"]
+        began = time.monotonic()
+        done = subprocess.run(
+            [sys.executable, "-c", edges._SCRIPT, *told], capture_output=True, check=True
+        )
+    assert json.loads(done.stdout) == [f"it/{ports[0]}"]
+    assert time.monotonic() - began < edges.CONNECTS_WITHIN_S + 3
 
 
 def test_connections_that_cannot_be_tried_are_no_verdict(
-    site: Site, monkeypatch: pytest.MonkeyPatch
+    site: Site, monkeypatch: pytest.MonkeyPatch, tried: dict[str, list[str]]
 ) -> None:
     async def nobody(*_: object) -> tuple[None, str]:
         await asyncio.sleep(0)
         return None, "backend: no pod of it runs"
 
-    async def addresses(*_: object) -> dict[str, str]:
-        await asyncio.sleep(0)
-        return {}
-
-    monkeypatch.setattr(edges, "_addresses", addresses)
     monkeypatch.setattr(edges, "python", nobody)
-    found = run(site, Access("http://127.0.0.1:9", Path("/dev/null")), ["edges"], lambda _: None)
-    assert {check.verdict for check in found.checks} == {"inconclusive"}
+    monkeypatch.setattr(edges, "python_on", nobody)
+    assert {check.verdict for check in tries_edges(site).values()} == {"inconclusive"}
+    assert tried == {"silent": []}

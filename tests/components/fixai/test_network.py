@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from inventory.fixai_edges import FOREIGN, INTERNET, WORLD, edges, forbidden, namespace_of
@@ -9,6 +11,8 @@ from inventory.model import Site
 from inventory.paths import PROJECT
 from tests.components.fixai.admission import End, admitted, pods
 from tests.components.fixai.whole import containers, recorded, site, templates
+from tests.services.policies.documents import Told, namespace, pod
+from tests.services.policies.packets import Filter
 
 SITES = {
     "zookeeper": site(),
@@ -120,3 +124,35 @@ def test_the_page_lists_every_edge() -> None:
     assert [row for row in rows if row not in page] == []
     table = page.partition("## Edges")[2].partition("\n## ")[0]
     assert table.count("\n| ") == len(rows) + 2
+
+
+@each_site
+def test_a_nodes_packet_filter_admits_the_same(of: Site) -> None:
+    assert of.fixai is not None
+    recording = recorded(of)
+    ends = pods(recording)
+    addresses = {name: f"10.244.0.{number}" for number, name in enumerate(ends, start=2)}
+    dns, world = "10.244.0.250", "203.0.113.9"
+    told = Told(
+        {
+            name: pod(name, addresses[name], namespace=end.namespace, labels=dict(end.labels))
+            for name, end in ends.items()
+        },
+        [namespace(name) for name in ("fixai", "traefik", "kube-system")],
+        # Recorded, a port is 80.0; the API tells 80.
+        json.loads(
+            json.dumps([one.inputs for one in recording.of_type("NetworkPolicy").values()]),
+            parse_float=lambda text: int(float(text)),
+        ),
+    )
+    told.pods["dns"] = pod("dns", dns, namespace="kube-system", labels={"k8s-app": "kube-dns"})
+    found = Filter(told.table().text)
+    for one in forbidden(of.fixai):
+        assert not found.passes(addresses[one.source], addresses[one.target], "tcp", one.port)
+    for edge in edges(of.fixai):
+        if {edge.source, edge.target}.isdisjoint(FOREIGN):
+            source, target = (addresses.get(end, world) for end in (edge.source, edge.target))
+            assert found.passes(source, target, "tcp", edge.port), edge
+    for address in addresses.values():
+        assert [found.passes(address, dns, by, 53) for by in ("udp", "tcp")] == [True, True]
+        assert not found.passes(address, "10.20.0.11", "tcp", 6443, hook="input")

@@ -29,6 +29,11 @@ from tools.kubernetes_plugin.api import Api, ApiError, Object, UnreachableError
 
 PROGRAMS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 NODE = "node-1"
+NODE_KEY, AUTHORITY = "node.pem", "serving/apiserver.crt"
+"""In the control plane's folder: the node's kubelet's certificate and key, and who vouches for the
+API."""
+POD_ADDRESS = "10.244.0.9"
+"""That every Pod is said to have."""
 _SECONDS = 60
 _DAY = dt.timedelta(days=1)
 
@@ -137,12 +142,10 @@ def _keys(folder: Path) -> str:
     issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
     authority = _certificate(issuer, root, issuer, root, is_authority=True)
     (folder / "ca.crt").write_bytes(authority)
-    admin = x509.Name(
-        [
-            x509.NameAttribute(NameOID.COMMON_NAME, "admin"),
-            x509.NameAttribute(NameOID.ORGANIZATION_NAME, "system:masters"),
-        ]
-    )
+    kubelet = ec.generate_private_key(ec.SECP256R1())
+    node = _certificate(_member("system:nodes", f"system:node:{NODE}"), kubelet, issuer, root)
+    (folder / NODE_KEY).write_bytes(node + _pem(kubelet))
+    admin = _member("system:masters", "admin")
     login = {
         "client-certificate-data": _coded(_certificate(admin, user, issuer, root)),
         "client-key-data": _coded(_pem(user)),
@@ -156,6 +159,16 @@ def _keys(folder: Path) -> str:
             "clusters": [{"name": "test", "cluster": "CLUSTER"}],
             "users": [{"name": "admin", "user": login}],
         }
+    )
+
+
+def _member(group: str, name: str) -> x509.Name:
+    """Somebody of a group."""
+    return x509.Name(
+        [
+            x509.NameAttribute(NameOID.COMMON_NAME, name),
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, group),
+        ]
     )
 
 
@@ -264,8 +277,8 @@ def _pod_status(pod: Object) -> dict[str, Any]:
     phase = "Succeeded" if is_job else "Pending" if is_missing else "Running"
     return {
         "phase": phase,
-        "podIP": "10.244.0.9",
-        "podIPs": [{"ip": "10.244.0.9"}],
+        "podIP": POD_ADDRESS,
+        "podIPs": [{"ip": POD_ADDRESS}],
         "containerStatuses": statuses,
         "conditions": [*others, ready],
     }

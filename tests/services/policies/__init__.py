@@ -1,0 +1,1 @@
+"""What holds pods to network policies."""
