@@ -153,15 +153,16 @@ def judge(
     open_ = set(reached)
     missing = [_name(edge) for edge in drawn if _name(edge) not in open_]
     wrong = [_name(edge) for edge in strange if _name(edge) in open_]
+    needed = _check(
+        name=prefix(source, "connections that it needs"),
+        target="all",
+        figure=f"{len(drawn) - len(missing)} of {len(drawn)}",
+        verdict=judged(not missing),
+        detail=f"none to {listed(missing[:_SHOWN])}" if missing else "",
+        samples=len(drawn),
+    )
     return [
-        _check(
-            name=prefix(source, "connections that it needs"),
-            target="all",
-            figure=f"{len(drawn) - len(missing)} of {len(drawn)}",
-            verdict=judged(not missing) if drawn else "unjudged",
-            detail=f"none to {listed(missing[:_SHOWN])}" if missing else "",
-            samples=len(drawn),
-        ),
+        *([needed] if drawn else []),
         _check(
             name=prefix(source, "connections that are nobody's business"),
             target="none",
