@@ -177,8 +177,8 @@ def look(site: Site) -> ClusterStatus:
     )
     if not said:
         raise HearthError(
-            f"{site.name}: the API on {site.control_plane} does not answer; "
-            f"`journalctl -u kubelet` there tells why"
+            f"{site.name}: {site.control_plane} or its API does not answer; "
+            f"`hearth up {site.name}` brings it up, `journalctl -u kubelet` there tells why not"
         )
     nodes, end = json.JSONDecoder().raw_decode(said)
     pods = json.loads(said[end:])

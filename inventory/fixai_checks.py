@@ -83,8 +83,8 @@ def _images(site: Site, settings: FixAI) -> Iterator[Finding]:
     if OWN_IMAGE not in {*served, *settings.images}:
         yield (
             ("fixai", "images"),
-            f"{OWN_IMAGE} is in no public registry; build services/ and name what you pushed, as "
-            f"`{OWN_IMAGE}: registry.example.org/fixai:1.0`",
+            f"{OWN_IMAGE} is in no public registry; build services/fixai and name what you pushed, "
+            f"as `{OWN_IMAGE}: registry.example.org/fixai:1.0`",
         )
 
 

@@ -137,7 +137,7 @@ def down(
     yes: YesOption = False,
     offline: OfflineOption = False,
 ) -> None:
-    """Stop a site: a sandbox goes without a trace, real boards lose their containers.
+    """Stop a site: a sandbox goes without a trace, real machines lose their containers or pods.
 
     An environment on AWS: delete all of it, unless something in it is protected.
     """
@@ -150,9 +150,14 @@ def down(
     loaded = load(site)
     stack = Stack(site, loaded)
     if loaded.sandbox is None:
-        cost = f"This removes every container of {loaded.name}; data volumes stay. Go on?"
+        what = "pod" if loaded.kubernetes else "container"
+        cost = f"This removes every {what} of {loaded.name}; data volumes stay. Go on?"
         if not yes and not typer.confirm(cost):
             raise typer.Exit(1)
+        if loaded.kubernetes:
+            from hearth.kubernetes import fetch_kubeconfig  # noqa: PLC0415 - only clusters need it
+
+            fetch_kubeconfig(loaded)
         with step("pulumi destroy") as progress:
             progress.summary = str(stack.destroy(progress))
         return

@@ -50,13 +50,17 @@ def test_an_image_with_a_folder_of_its_own_is_built_from_that_alone(
     assert image["build"]["context"] == str(own)
 
 
-@pytest.mark.parametrize("folder", ["", "jupyterhub"])
-def test_what_is_built_has_all_that_it_copies(folder: str) -> None:
-    context = programs.FOLDER / folder
+@pytest.mark.parametrize(
+    ("dockerfile", "context"),
+    [("Dockerfile", ""), ("jupyterhub/Dockerfile", "jupyterhub"), ("fixai/Dockerfile", "")],
+)
+def test_what_is_built_has_all_that_it_copies(dockerfile: str, context: str) -> None:
     copied = [
         line.split()[1]
-        for line in (context / "Dockerfile").read_text().splitlines()
+        for line in (programs.FOLDER / dockerfile).read_text().splitlines()
         if line.startswith("COPY")
     ]
     assert copied
-    assert all((context / path).exists() for path in copied)
+    assert all(
+        any((programs.FOLDER / context).glob(pattern)) for pattern in copied if pattern != "."
+    )

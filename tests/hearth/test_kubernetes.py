@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from hearth import kubernetes
+from hearth import cli, kubernetes
+from hearth.engine import Stack
 from hearth.kubernetes import ClusterStatus, fetch_kubeconfig, look, status_of, wait_until_ready
+from hearth.updates import Changes
 from inventory.errors import HearthError
 from inventory.loading import load
+from inventory.paths import PROJECT
 
 FAKE_SSH = """#!/bin/sh
 case " $* " in
@@ -21,6 +25,7 @@ case " $* " in
     *) exit 255 ;;
 esac
 """
+VMS = PROJECT / "tests" / "sites" / "valid" / "cluster-vms.yaml"
 ADMIN = {"clusters": [{"name": "fixai", "cluster": {"server": "https://10.20.0.11:6443"}}]}
 
 
@@ -162,3 +167,28 @@ def test_waiting_has_an_end(monkeypatch: pytest.MonkeyPatch, cluster: Path) -> N
 
     with pytest.raises(HearthError, match=r"master01 \(KubeletNotReady\), worker01 \(missing\)"):
         wait_until_ready(load("fixai"), lambda _: None)
+
+
+def test_a_cluster_that_does_not_answer_is_told_how_it_comes_up(cluster: Path) -> None:
+    (cluster / "nodes").unlink()
+    (cluster / "pods").unlink()
+
+    with pytest.raises(HearthError, match=r"master01 or its API .* `hearth up fixai` brings it up"):
+        look(load("fixai"))
+
+
+def test_a_real_clusters_pods_are_removed_from_any_computer(
+    cluster: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kubeconfig is fetched before the engine needs it."""
+    found: list[bool] = []
+
+    def destroy(self: Stack, _progress: object) -> Changes:
+        found.append((cluster / self.site.name / "kubeconfig").is_file())
+        return Changes({"delete": 3})
+
+    monkeypatch.setattr(Stack, "destroy", destroy)
+    monkeypatch.setattr(sys, "argv", ["hearth", "down", str(VMS), "--yes"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert (ended.value.code, found) == (0, [True])
