@@ -163,7 +163,7 @@ def schema(
 
 
 def draw(site: StackArgument) -> None:
-    """Print a picture of a site, or of what an environment on AWS declares (SVG)."""
+    """Print a picture of a site, of FixAI's connections, or of an environment on AWS (SVG)."""
     if is_environment(site):
         from hearth.commands.cloud import cloud_stack  # noqa: PLC0415 - as below
         from hearth.draw_environment import svg as picture  # noqa: PLC0415
@@ -172,9 +172,12 @@ def draw(site: StackArgument) -> None:
             stack = cloud_stack(site, offline=True, quiet=True, home=Path(folder))
             sys.stdout.write(picture(stack.graph()))
         return
-    from hearth.draw import svg  # noqa: PLC0415 - only this command needs it
-
-    sys.stdout.write(svg(load(site)))
+    loaded = load(site)
+    if loaded.fixai is not None:
+        from hearth.draw_fixai import svg  # noqa: PLC0415 - only this command needs it
+    else:
+        from hearth.draw import svg  # noqa: PLC0415
+    sys.stdout.write(svg(loaded))
 
 
 def render(
