@@ -9,7 +9,8 @@ from datetime import datetime
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from smoke.capacity.judge import broken, error_of, judge
+from smoke.capacity.judge import error_of, judge
+from smoke.capacity.level import broken
 from smoke.capacity.model import Plan, Station, plan
 from smoke.environment import Environment
 from smoke.verdict import EXIT_CODES, Check, overall

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from smoke.capacity.judge import broken
+from smoke.capacity.level import broken
 from smoke.capacity.trial import LIMITER
 from smoke.wording import percent, seconds
 

@@ -8,7 +8,7 @@ from math import sqrt
 from typing import TYPE_CHECKING
 
 from inventory.errors import HearthError
-from smoke.capacity.judge import broken
+from smoke.capacity.level import broken
 from smoke.capacity.model import LEAST_RUNS, Arrival, fit, predicted_percentile
 from smoke.capacity.queues import limiter_holds, refused_of
 from smoke.load.arrivals import poisson, uncancel
