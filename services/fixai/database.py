@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from cassandra import (
@@ -264,3 +265,13 @@ def _away(error: Exception) -> Exception:
     if isinstance(error, NoHostAvailable | OperationTimedOut | ConnectionException):
         return Away(f"cassandra does not answer ({type(error).__name__})")
     return Away(f"cassandra did not acknowledge ({type(error).__name__})")
+
+
+def write_time(moment: datetime) -> int:
+    """The write time of what happened then: microseconds since 1970."""
+    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+
+
+def aware(moment: datetime) -> datetime:
+    """A time that was read: the driver tells UTC without saying so."""
+    return moment.replace(tzinfo=UTC)

@@ -14,17 +14,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from services.fixai import geo
-from services.fixai.database import Write
+from services.fixai.database import Write, aware, write_time
 from services.fixai.events import CELL_PRECISION, Category, Event, ReportClustered, Verdict, now
 from services.fixai.grouping import Member
-from services.fixai.store import Report, Store, bucket_of, sequence
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+from services.fixai.store import Report, Store, outgoing
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +120,7 @@ class Problems:
             kept.title,
             kept.description,
             list(member.embedding),
-            _stamp(member.at),
+            write_time(member.at),
         )
 
     async def around(self, latitude: float, longitude: float, radius: float) -> list[Kept]:
@@ -141,7 +139,7 @@ class Problems:
         await self._database.write(
             "UPDATE members USING TIMESTAMP ? SET problem_id = ?, joined_at = ? "
             "WHERE cell = ? AND report_id = ?",
-            _stamp(event.at),
+            write_time(event.at),
             event.problem_id,
             event.at,
             kept.cell,
@@ -150,7 +148,7 @@ class Problems:
 
     async def move(self, kept: Kept, event: ReportClustered) -> None:
         """Put a report to another problem and tell so: all of it or nothing."""
-        stamp = _stamp(event.at)
+        stamp = write_time(event.at)
         await self._database.batch(
             [
                 Write(
@@ -163,7 +161,7 @@ class Problems:
                     "WHERE id = ?",
                     (stamp, event.problem_id, event.at, event.report_id),
                 ),
-                self._outgoing(event),
+                outgoing(event, self._buckets),
             ]
         )
 
@@ -201,7 +199,7 @@ class Problems:
                 id=row.id,
                 report_id=row.report_id,
                 author=row.author,
-                at=_aware(row.at),
+                at=aware(row.at),
                 severity=row.severity,
                 spam=row.spam,
                 gone=row.gone,
@@ -260,7 +258,7 @@ class Problems:
             rows = await self._database.read(
                 "SELECT problem_id, at FROM deadlines WHERE day = ?", day
             )
-            found += [(day, row.problem_id) for row in rows if _aware(row.at) <= now]
+            found += [(day, row.problem_id) for row in rows if aware(row.at) <= now]
         return found
 
     async def met(self, day: date, problem_id: UUID) -> None:
@@ -271,29 +269,15 @@ class Problems:
 
     async def tell(self, event: Event) -> None:
         """Have the outbox publish an event that came of none."""
-        write = self._outgoing(event)
+        write = outgoing(event, self._buckets)
         await self._database.write(write.statement, *write.values)
-
-    def _outgoing(self, event: Event) -> Write:
-        return Write(
-            "INSERT INTO outbox (bucket, seq, topic, key, event) VALUES (?, ?, ?, ?, ?) "
-            "USING TIMESTAMP ?",
-            (
-                bucket_of(event.report_id, self._buckets),
-                sequence(event),
-                event.topic,
-                event.key,
-                event.encode(),
-                _stamp(event.at),
-            ),
-        )
 
 
 def _kept(row: Any) -> Kept:
     return Kept(
         Member(
             row.report_id,
-            _aware(row.at),
+            aware(row.at),
             row.latitude,
             row.longitude,
             Category(row.category),
@@ -304,14 +288,5 @@ def _kept(row: Any) -> Kept:
         row.title,
         row.description,
         row.severity,
-        None if row.joined_at is None else _aware(row.joined_at),
+        None if row.joined_at is None else aware(row.joined_at),
     )
-
-
-def _stamp(moment: datetime) -> int:
-    return (moment - _EPOCH) // timedelta(microseconds=1)
-
-
-def _aware(moment: datetime) -> datetime:
-    """The driver tells UTC without saying so."""
-    return moment.replace(tzinfo=UTC)

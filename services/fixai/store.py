@@ -17,7 +17,7 @@ from typing import Self
 from uuid import UUID
 
 from services.fixai import events, geo
-from services.fixai.database import Away, Database, Row, Write
+from services.fixai.database import Away, Database, Row, Write, aware, write_time
 from services.fixai.events import Category, Event, Says, Verdict
 from services.fixai.schema import PLACE_PRECISION
 
@@ -90,7 +90,7 @@ class Report:
             latitude=row.latitude,
             longitude=row.longitude,
             pictures=tuple(row.pictures or ()),
-            submitted_at=_aware(row.submitted_at),
+            submitted_at=aware(row.submitted_at),
             title=row.title,
             description=row.description,
             described_category=Category(row.described_category) if row.described_category else None,
@@ -183,7 +183,7 @@ class Store:
         row = await self.database.first(
             "SELECT id, name, password, created_at FROM accounts WHERE name = ?", name
         )
-        return row and Account(row.id, row.name, row.password, _aware(row.created_at))
+        return row and Account(row.id, row.name, row.password, aware(row.created_at))
 
     # Reports
 
@@ -198,11 +198,11 @@ class Store:
             wanted.digest,
             wanted.at,
         )
-        return wanted if there is None else Request(there.id, there.digest, _aware(there.at))
+        return wanted if there is None else Request(there.id, there.digest, aware(there.at))
 
     async def submit(self, event: events.ReportSubmitted) -> None:
         """Keep a report, where it can be found, and what is to be published of it."""
-        at, stamp = event.submitted_at, _stamp(event.submitted_at)
+        at, stamp = event.submitted_at, write_time(event.submitted_at)
         report = Write(
             "INSERT INTO reports (id, author, text, category, latitude, longitude, pictures, "
             "submitted_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?) USING TIMESTAMP ?",
@@ -231,7 +231,7 @@ class Store:
                 stamp,
             ),
         )
-        await self.database.batch([report, place, self._outgoing(event)])
+        await self.database.batch([report, place, outgoing(event, self._buckets)])
 
     async def report(self, report_id: UUID) -> Report | None:
         """A report by its id."""
@@ -291,7 +291,7 @@ class Store:
             )
         else:
             rows = await self.database.read(f"{asked} LIMIT ?", cell, day, _SPOTS)
-        return [Spot(_aware(row.submitted_at), row.id, row.latitude, row.longitude) for row in rows]
+        return [Spot(aware(row.submitted_at), row.id, row.latitude, row.longitude) for row in rows]
 
     # Comments
 
@@ -308,10 +308,10 @@ class Store:
                 comment.author_name,
                 comment.text,
                 comment.says and comment.says.value,
-                _stamp(comment.at),
+                write_time(comment.at),
             ),
         )
-        await self.database.batch([row, self._outgoing(event)])
+        await self.database.batch([row, outgoing(event, self._buckets)])
 
     async def comments(
         self, report_id: UUID, limit: int, after: tuple[datetime, UUID] | None = None
@@ -328,7 +328,7 @@ class Store:
             Comment(
                 id=row.id,
                 report_id=row.report_id,
-                at=_aware(row.at),
+                at=aware(row.at),
                 author=row.author,
                 author_name=row.author_name,
                 text=row.text,
@@ -344,7 +344,7 @@ class Store:
         await self.database.write(
             "UPDATE reports USING TIMESTAMP ? SET title = ?, description = ?, "
             "described_category = ?, severity = ?, described_at = ? WHERE id = ?",
-            _stamp(event.at),
+            write_time(event.at),
             event.title,
             event.description,
             event.category.value,
@@ -357,7 +357,7 @@ class Store:
         """Keep a report's problem."""
         await self.database.write(
             "UPDATE reports USING TIMESTAMP ? SET problem_id = ?, clustered_at = ? WHERE id = ?",
-            _stamp(event.at),
+            write_time(event.at),
             event.problem_id,
             event.at,
             event.report_id,
@@ -368,7 +368,7 @@ class Store:
         await self.database.write(
             "UPDATE reports USING TIMESTAMP ? SET verdict = ?, reason = ?, checked_at = ? "
             "WHERE id = ?",
-            _stamp(event.at),
+            write_time(event.at),
             event.verdict.value,
             event.reason,
             event.at,
@@ -422,7 +422,7 @@ class Store:
         statement = "DELETE FROM outbox USING TIMESTAMP ? WHERE bucket = ? AND seq = ?"
         await asyncio.gather(
             *(
-                self.database.write(statement, _stamp(event.at) + 1, event.bucket, event.seq)
+                self.database.write(statement, write_time(event.at) + 1, event.bucket, event.seq)
                 for event in sent
             )
         )
@@ -454,20 +454,26 @@ class Store:
             "DELETE FROM outbox_leases WHERE bucket = ? IF owner = ?", bucket, owner
         )
 
-    def _outgoing(self, event: Event) -> Write:
-        """The event's row; a repeated write, or one after it was published, leaves no second."""
-        return Write(
-            "INSERT INTO outbox (bucket, seq, topic, key, event) VALUES (?, ?, ?, ?, ?) "
-            "USING TIMESTAMP ?",
-            (
-                bucket_of(event.report_id, self._buckets),
-                sequence(event),
-                event.topic,
-                event.key,
-                event.encode(),
-                _stamp(event.at),
-            ),
-        )
+
+def outgoing(event: Event, buckets: int) -> Write:
+    """An event's row in the outbox; a repeated write, also of a published one, leaves no second.
+
+    Args:
+        event: to be published.
+        buckets: of the outbox.
+    """
+    return Write(
+        "INSERT INTO outbox (bucket, seq, topic, key, event) VALUES (?, ?, ?, ?, ?) "
+        "USING TIMESTAMP ?",
+        (
+            bucket_of(event.report_id, buckets),
+            sequence(event),
+            event.topic,
+            event.key,
+            event.encode(),
+            write_time(event.at),
+        ),
+    )
 
 
 def bucket_of(report_id: UUID, buckets: int) -> int:
@@ -501,15 +507,5 @@ def days_back(newest: date, days: int) -> tuple[date, ...]:
     return tuple(newest - timedelta(days=back) for back in range(days))
 
 
-def _stamp(moment: datetime) -> int:
-    """The write time of what happened then: microseconds since 1970."""
-    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
-
-
-def _aware(moment: datetime) -> datetime:
-    """The driver tells UTC without saying so."""
-    return moment.replace(tzinfo=UTC)
-
-
 def _aware_or_none(moment: datetime | None) -> datetime | None:
-    return None if moment is None else _aware(moment)
+    return None if moment is None else aware(moment)

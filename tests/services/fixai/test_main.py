@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from services.fixai import __main__, logs
+from services.fixai import __main__
 from services.fixai.settings import ENVIRONMENT
+from services.lines import Lines
 
 
 def test_help_names_every_role(capsys: pytest.CaptureFixture[str]) -> None:
@@ -42,7 +43,7 @@ def test_a_log_line_is_json_and_tells_no_words_of_an_error() -> None:
     except ValueError:
         record = logging.LogRecord("x", logging.ERROR, __file__, 1, "failed", None, sys.exc_info())
     record.event = "e1"
-    line = json.loads(logs.Lines().format(record))
+    line = json.loads(Lines(["event"]).format(record))
     assert (line["message"], line["error"], line["event"]) == ("failed", "ValueError", "e1")
     assert "citizen" not in json.dumps(line)
     assert line["at"].startswith("test_main.py:")
