@@ -51,6 +51,8 @@ class Stack:
             program=lambda: None,
             opts=automation.LocalWorkspaceOptions(
                 work_dir=str(folder),
+                # Whatever is on PATH, or is not.
+                pulumi_command=automation.PulumiCommand(str(toolchain.bin_dir().parent)),
                 env_vars=toolchain.environment()
                 | {"PULUMI_CONFIG_PASSPHRASE": "test", "PULUMI_BACKEND_URL": folder.as_uri()},
                 project_settings=automation.ProjectSettings("test", "python"),
