@@ -75,26 +75,27 @@ def lacking(*programs: str) -> str:
     """Why these cannot run here; empty where they can.
 
     Args:
-        programs: `java`, `mvn`, `redis-server` or `minio`.
+        programs: `java`, `mvn`, `redis-server` or `minio`, which is built where it is missing.
     """
-    remedies = {
-        "java": "apt-get install openjdk-17-jre-headless",
-        "mvn": "apt-get install maven",
-        "redis-server": "apt-get install redis-server",
-    }
-    missing = [name for name in programs if name in remedies and not shutil.which(name)]
-    if missing:
-        return "; ".join(f"{name} is not installed ({remedies[name]})" for name in missing)
-    if "minio" in programs and minio_program() is None:
-        return "MinIO is not built (hearth up builds it)"
+    if missing := [name for name in programs if name != "minio" and not shutil.which(name)]:
+        return f"no {', '.join(missing)} on PATH; .ci/packages has the Debian packages"
+    try:
+        if "minio" in programs:
+            minio_program()
+    except HearthError as error:
+        return str(error)
     return ""
 
 
-def minio_program() -> Path | None:
-    """The MinIO that HEARTH_MINIO names or that was built for the lab's image."""
+def minio_program() -> Path:
+    """The MinIO that HEARTH_MINIO names or that is built for the lab's image.
+
+    Raises:
+        HearthError: It cannot be built.
+    """
     if given := os.environ.get("HEARTH_MINIO"):
         return Path(given)
-    return toolchain.built_program("minio")
+    return toolchain.ensure_programs(["minio"], lambda _: None)["minio"]
 
 
 @contextmanager
@@ -235,8 +236,6 @@ def redis(folder: Path, password: str) -> Iterator[Server]:
 def minio(folder: Path, access_key: str, secret_key: str) -> Iterator[Server]:
     """A MinIO without buckets."""
     program, port = minio_program(), free_port()
-    if program is None:
-        raise HearthError("minio: it is not built; bring a sandbox up first")
     (folder / "data").mkdir(parents=True)
     (folder / "access-key").write_text(access_key)
     (folder / "secret-key").write_text(secret_key)
