@@ -7,7 +7,7 @@ figures of nearly all of them: its row would hide the rest, and is a sentence be
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from xml.etree import ElementTree as ET
@@ -26,7 +26,7 @@ from hearth.picture import (
     tooltip,
     written,
 )
-from inventory.fixai import FixAI
+from inventory.fixai import Demand, FixAI
 from inventory.fixai_edges import FOREIGN, INTERNET, WORLD, Edge, edges
 from inventory.model import Site
 from inventory.units import format_size
@@ -79,6 +79,11 @@ class Drawing:
         both = [name for name in self.rows if name in found]
         return [*both, *(name for name in found if name not in both)]
 
+    @cached_property
+    def demands(self) -> Mapping[str, Demand]:
+        """What has pods at all times, by its name; jobs come and go."""
+        return {demand.name: demand for demand in self.settings.demands()}
+
     @property
     def size(self) -> Point:
         """Of the picture."""
@@ -100,8 +105,8 @@ class Drawing:
 
     def where(self, workload: str) -> str:
         """The nodes of a workload; empty for who is none of the cluster's, or a job."""
-        found = [d.hosts for d in self.settings.demands() if d.name == workload]
-        return ", ".join(found[0]) if found else ""
+        demand = self.demands.get(workload)
+        return "" if demand is None else ", ".join(demand.hosts)
 
     def told(self, source: str) -> str:
         """What stands on a row's card below its name."""
@@ -109,11 +114,10 @@ class Drawing:
             return f"https://{self.settings.domain}"
         if source in FOREIGN:
             return "an operator"
-        for demand in self.settings.demands():
-            if demand.name == source:
-                pods = f"{demand.pods} x " if demand.pods > 1 else ""
-                return f"{', '.join(demand.hosts)}: {pods}{format_size(demand.pod.memory)}"
-        return "a job, when it is needed"
+        if (demand := self.demands.get(source)) is None:
+            return "a job, when it is needed"
+        pods = f"{demand.pods} x " if demand.pods > 1 else ""
+        return f"{self.where(source)}: {pods}{format_size(demand.pod.memory)}"
 
 
 def svg(site: Site) -> str:
